@@ -1,0 +1,2 @@
+//! gavel, the command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Sources: they know objects and changes, never the snapshot.
