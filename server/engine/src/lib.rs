@@ -17,6 +17,7 @@ pub mod object;
 pub mod rbac;
 pub mod selector;
 pub mod snapshot;
+mod text;
 
 pub use object::{Change, Object, ObjectKey};
 pub use snapshot::Snapshot;

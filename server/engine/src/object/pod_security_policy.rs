@@ -6,6 +6,10 @@ use serde::Deserialize;
 
 use super::meta::nullable;
 
+/// API group of Gavel's own PodSecurityPolicy resource, for clusters that no longer have Kubernetes'. An API server
+/// only takes custom resources in groups that are domains, so `policy` and `extensions` are out.
+pub const CRD_GROUP: &str = "policy.gavel.dev";
+
 /// A PodSecurityPolicy.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PodSecurityPolicy {

@@ -1,10 +1,27 @@
 //! RBAC: may this subject do this?
 //!
-//! From `plugin/pkg/auth/authorizer/rbac` and `pkg/registry/rbac/validation` of Kubernetes v1.24.
+//! From `plugin/pkg/auth/authorizer/rbac`, `pkg/registry/rbac/validation` and `pkg/apis/rbac/v1` of Kubernetes
+//! v1.24. Permissions are a union: whatever some binding grants is granted, and nothing is ever denied.
+//!
+//! - [`index`] keeps the objects and finds a subject's bindings;
+//! - [`rules`] tells whether a rule covers an action;
+//! - [`aggregate`] fills in aggregated ClusterRoles, as the controller manager does;
+//! - [`use_grants`] answers the question PodSecurityPolicy asks: which policies may somebody `use`?
+//! - [`hints`] tells what comes nearest when the answer is: none.
 
-use std::sync::Arc;
+mod aggregate;
+mod authorize;
+mod hints;
+mod index;
+mod rules;
+mod use_grants;
 
-use crate::object::Change;
+#[cfg(test)]
+mod tests;
+
+pub use hints::Requester;
+pub use index::Index;
+pub use use_grants::{USE_GROUPS, Usable};
 
 /// Who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,13 +34,18 @@ pub struct User {
 
 impl User {
     /// The user that stands for a service account, with the groups PodSecurityPolicy asks with: those of service
-    /// accounts alone, without `system:authenticated`.
+    /// accounts alone, without `system:authenticated` (`serviceaccount.UserInfo` of `k8s.io/apiserver`).
     pub fn service_account(namespace: &str, name: &str) -> Self {
         Self {
-            name: format!("system:serviceaccount:{namespace}:{name}"),
+            name: service_account_user_name(namespace, name),
             groups: vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")],
         }
     }
+}
+
+/// `system:serviceaccount:NAMESPACE:NAME`.
+pub(crate) fn service_account_user_name(namespace: &str, name: &str) -> String {
+    format!("system:serviceaccount:{namespace}:{name}")
 }
 
 /// What is asked for.
@@ -69,51 +91,32 @@ pub struct Authorization {
 pub struct Grant {
     /// `RoleBinding` or `ClusterRoleBinding`.
     pub binding_kind: &'static str,
-    /// `NAME`, or `NAMESPACE/NAME` of a RoleBinding.
+    /// Name of the binding.
     pub binding: String,
+    /// Namespace of a RoleBinding; empty of a ClusterRoleBinding.
+    pub namespace: String,
     /// `Role` or `ClusterRole`.
     pub role_kind: String,
     /// Name of the role.
     pub role: String,
-    /// The subject that matched, in Kubernetes' words: `User "alice"`, `ServiceAccount "sa/ns"`, …
+    /// The subject that matched, in Kubernetes' words: `User "alice"`, `ServiceAccount "sa/ns"`, ….
     pub subject: String,
 }
 
-/// RBAC's part of a snapshot.
-#[derive(Clone, Debug, Default)]
-pub struct Index {}
-
-impl Index {
-    /// Folds one change in; changes of other kinds are ignored.
-    pub(crate) fn apply(&mut self, _change: &Change) {}
-
-    /// Answers an RBAC question.
-    pub fn authorize(&self, _user: &User, _action: &Action<'_>) -> Authorization {
-        Authorization { allowed: false, reason: String::new(), grant: None }
-    }
-
-    /// Whether `user` may `use` the PodSecurityPolicy called `policy` for pods of `namespace`, and through which
-    /// binding: verb `use` on `podsecuritypolicies` in any of the groups that had them.
-    pub fn may_use(&self, _user: &User, _namespace: &str, _policy: &str) -> Option<Grant> {
-        None
-    }
-
-    /// Names of the PodSecurityPolicies that `user` may `use` for pods of `namespace`: everything that
-    /// [`Index::may_use`] would be true for, without looking at one policy after the other.
-    pub fn usable(&self, _user: &User, _namespace: &str) -> Usable {
-        Usable::default()
+/// `roleBindingDescriber.String` and `clusterRoleBindingDescriber.String`: a RoleBinding is called `NAME/NAMESPACE`.
+impl std::fmt::Display for Grant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Grant { binding_kind, binding, namespace, role_kind, role, subject } = self;
+        if namespace.is_empty() {
+            write!(f, "{binding_kind} {} of {role_kind} {} to {subject}", quote(binding), quote(role))
+        } else {
+            let binding = quote(&format!("{binding}/{namespace}"));
+            write!(f, "{binding_kind} {binding} of {role_kind} {} to {subject}", quote(role))
+        }
     }
 }
 
-/// A set of PodSecurityPolicies that somebody may use.
-#[derive(Clone, Debug, Default)]
-pub struct Usable {
-    grants: Vec<Arc<str>>,
-}
-
-impl Usable {
-    /// Whether the policy of this name is in the set.
-    pub fn contains(&self, policy: &str) -> bool {
-        self.grants.iter().any(|name| &**name == policy)
-    }
+/// Go's `%q`, for the texts that Kubernetes builds with it.
+pub(crate) fn quote(text: &str) -> String {
+    crate::text::quote(text)
 }
