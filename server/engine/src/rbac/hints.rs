@@ -33,10 +33,9 @@ impl Index {
                         hints.extend(self.hint(key, binding, &granted, requester));
                     }
                 }
-                Err(error) if self.concerns(key, binding, requester) => hints.push((
-                    1,
-                    format!("{} grants nothing: {error}", describe(key, binding)),
-                )),
+                Err(error) if self.concerns(key, binding, requester) => {
+                    hints.push((1, format!("{} grants nothing: {error}", describe(key, binding))))
+                }
                 Err(_) => {}
             }
         }

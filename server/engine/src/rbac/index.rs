@@ -178,12 +178,10 @@ impl Index {
 
     fn refresh_use(&mut self, binding: &Binding, namespace: &Arc<str>) {
         for subject in subject_keys(binding, namespace) {
-            let rules = self
-                .by_subject
-                .get(&subject)
-                .into_iter()
-                .flat_map(|keys| keys.iter())
-                .filter_map(|key| self.bindings.get(key).and_then(|binding| self.rules_of(key, binding).ok()));
+            let rules =
+                self.by_subject.get(&subject).into_iter().flat_map(|keys| keys.iter()).filter_map(|key| {
+                    self.bindings.get(key).and_then(|binding| self.rules_of(key, binding).ok())
+                });
             let grants = UseSet::of(rules.flatten());
             self.use_table.set(subject, grants);
         }

@@ -16,7 +16,13 @@ pub(super) fn allows(rule: &PolicyRule, action: &Action<'_>) -> bool {
 }
 
 /// Whether `rule` covers the verb on the resource, for some name.
-pub(super) fn covers(rule: &PolicyRule, verb: &str, api_group: &str, resource: &str, subresource: &str) -> bool {
+pub(super) fn covers(
+    rule: &PolicyRule,
+    verb: &str,
+    api_group: &str,
+    resource: &str,
+    subresource: &str,
+) -> bool {
     any_or_star(&rule.verbs, verb)
         && any_or_star(&rule.api_groups, api_group)
         && resource_matches(&rule.resources, resource, subresource)

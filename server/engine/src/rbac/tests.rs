@@ -100,7 +100,8 @@ fn paths() {
 
 #[test]
 fn service_accounts_and_their_namespaces() {
-    let role = cluster_role("r", serde_json::json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]));
+    let role =
+        cluster_role("r", serde_json::json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]));
     let in_cluster = cluster_binding("b", "r", serde_json::json!([{"kind": "ServiceAccount", "name": "sa"}]));
     let in_namespace = serde_json::json!({"kind": "RoleBinding", "metadata": {"name": "b", "namespace": "ns"},
         "roleRef": {"kind": "ClusterRole", "name": "r"}, "subjects": [{"kind": "ServiceAccount", "name": "sa"}]});
@@ -169,7 +170,11 @@ fn aggregation_follows_chains_and_changes() {
 #[test]
 fn use_follows_roles_and_bindings_as_they_come_and_go() {
     let steps = [
-        cluster_binding("b", "r", serde_json::json!([{"kind": "Group", "name": "system:serviceaccounts:ns"}])),
+        cluster_binding(
+            "b",
+            "r",
+            serde_json::json!([{"kind": "Group", "name": "system:serviceaccounts:ns"}]),
+        ),
         cluster_role("r", use_rule(&["p", "q"])),
     ];
     let account = User::service_account("ns", "sa");
@@ -193,7 +198,8 @@ fn use_follows_roles_and_bindings_as_they_come_and_go() {
 
 #[test]
 fn hints_name_what_is_missing() {
-    let subjects = serde_json::json!([{"kind": "ServiceAccount", "name": "sa-nonroot", "namespace": "default"}]);
+    let subjects =
+        serde_json::json!([{"kind": "ServiceAccount", "name": "sa-nonroot", "namespace": "default"}]);
     let index = index([
         serde_json::json!({"kind": "ServiceAccount", "metadata": {"name": "nonroot-sa", "namespace": "default"}}),
         cluster_role("nonroot-clusterrole", use_rule(&["nonroot-psp"])),
