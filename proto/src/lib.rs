@@ -9,6 +9,7 @@ pub mod v1 {
         missing_docs,
         unreachable_pub,
         clippy::all,
+        clippy::allow_attributes_without_reason,
         clippy::unwrap_used,
         clippy::expect_used,
         clippy::panic,

@@ -1,8 +1,19 @@
 //! The shell around the engine: configuration, gRPC services, publisher.
 //!
-//! - [`decide`] answers the wire's questions from a snapshot, without a wire: the services and the command line share it.
-//! - `publisher` folds a source's changes into the next snapshot and swaps it in.
-//! - `grpc` and `admin` are what the world sees.
+//! - [`decide`] answers the wire's questions from a snapshot, without a wire: services and command line share it.
+//! - [`publisher`] holds the current snapshot; [`manifests`] follows the source and has changes published.
+//! - `grpc` and `admin` are what the world sees, `metrics` and [`telemetry`] what the operator sees.
 //! - [`run`] wires them up: what `main` calls, and what tests start on port 0.
 
+mod admin;
+pub mod config;
 pub mod decide;
+mod grpc;
+mod manifests;
+mod metrics;
+pub mod publisher;
+pub mod run;
+pub mod telemetry;
+
+pub use config::Config;
+pub use run::{Running, start};

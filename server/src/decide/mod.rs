@@ -11,6 +11,6 @@ mod invalid;
 #[cfg(test)]
 mod tests;
 
-pub use admit::admit;
+pub use admit::{admit, admit_all};
 pub use authorize::authorize;
 pub use flow::check_flow;

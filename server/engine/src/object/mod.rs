@@ -149,8 +149,8 @@ pub enum Object {
     Workload(Workload),
     /// A NetworkPolicy.
     NetworkPolicy(NetworkPolicy),
-    /// A PodSecurityPolicy.
-    PodSecurityPolicy(PodSecurityPolicy),
+    /// A PodSecurityPolicy; boxed, for it is by far the largest.
+    PodSecurityPolicy(Box<PodSecurityPolicy>),
     /// A Role.
     Role(Role),
     /// A ClusterRole.

@@ -34,7 +34,7 @@ impl Index {
                     }
                 }
                 Err(error) if self.concerns(key, binding, requester) => {
-                    hints.push((1, format!("{} grants nothing: {error}", describe(key, binding))))
+                    hints.push((1, format!("{} grants nothing: {error}", describe(key, binding))));
                 }
                 Err(_) => {}
             }

@@ -1,0 +1,240 @@
+//! What the server can be told: flags, then environment, then the file of `--config`, then defaults.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
+
+/// Policy decision point for Kubernetes: answers Admit, CheckFlow and Authorize over gRPC.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "gavel-server", version, after_help = EXAMPLES)]
+pub struct Config {
+    /// YAML file with any of these settings, by their long names (`listen: [...]`). Flags and environment win
+    #[arg(long, value_name = "FILE", env = "GAVEL_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// Files and folders of manifests to decide from; read again whenever they change
+    #[arg(long, value_name = "PATH", env = "GAVEL_MANIFESTS", num_args = 1.., value_delimiter = ',', required = true)]
+    pub manifests: Vec<PathBuf>,
+
+    /// Where to serve gRPC: ADDRESS:PORT, or unix:PATH. May be repeated
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "GAVEL_LISTEN",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:9470"
+    )]
+    pub listen: Vec<Listen>,
+
+    /// Where to serve /metrics, /livez and /readyz over HTTP
+    #[arg(long, value_name = "ADDR", env = "GAVEL_ADMIN_LISTEN", default_value = "127.0.0.1:9471")]
+    pub admin_listen: SocketAddr,
+
+    /// Which evaluators an admission has to pass; `none` admits everything
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "GAVEL_EVALUATORS",
+        value_delimiter = ',',
+        default_value = "pod-security-policy"
+    )]
+    pub evaluators: Vec<Evaluator>,
+
+    /// Largest request taken, in bytes
+    #[arg(long, value_name = "BYTES", env = "GAVEL_MAX_REQUEST_BYTES", default_value_t = 4 * 1024 * 1024)]
+    pub max_request_bytes: usize,
+
+    /// How often the manifests are looked at even when nothing was reported to have changed, in seconds
+    #[arg(long, value_name = "SECONDS", env = "GAVEL_POLL_SECONDS", default_value_t = 10)]
+    pub poll_seconds: u64,
+
+    /// How long requests in flight may take once the server was told to stop, in seconds
+    #[arg(long, value_name = "SECONDS", env = "GAVEL_DRAIN_SECONDS", default_value_t = 20)]
+    pub drain_seconds: u64,
+
+    /// Allow listening on addresses that others can reach. There is no authentication yet: whoever reaches the
+    /// server learns about the cluster's policies
+    #[arg(long, env = "GAVEL_INSECURE", action = ArgAction::SetTrue)]
+    pub insecure: bool,
+
+    /// What to log: error, warn, info, debug, or filters such as `gavel_server=debug`
+    #[arg(long, value_name = "FILTER", env = "GAVEL_LOG", default_value = "info")]
+    pub log: String,
+
+    /// How to log
+    #[arg(long, value_name = "FORMAT", env = "GAVEL_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  gavel-server --manifests ./manifests
+  gavel-server --manifests policies.yaml rbac/ --listen unix:/run/gavel.sock --log-format json
+  GAVEL_MANIFESTS=./manifests gavel-server
+
+Traces are sent by OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; the usual OTEL_… variables apply.";
+
+/// An address to serve gRPC on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// A TCP address; port 0 means any free one.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err("unix: needs a path: unix:/run/gavel.sock".to_owned()),
+            Some(path) => Ok(Listen::Unix(path.into())),
+            None => text
+                .parse()
+                .map(Listen::Tcp)
+                .map_err(|_| "neither ADDRESS:PORT (127.0.0.1:9470, [::1]:9470) nor unix:PATH".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Listen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Listen::Tcp(address) => address.fmt(f),
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A kind of admission policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Evaluator {
+    /// PodSecurityPolicy, as Kubernetes 1.24 had it.
+    PodSecurityPolicy,
+    /// No evaluator: everything is admitted.
+    None,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads command line, environment and configuration file.
+    ///
+    /// # Errors
+    /// What clap says of the command line; of the file: which key of it is wrong, and how.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        let mut command = Self::command();
+        // Only to find --config: whatever else is wrong is told below, once.
+        let file = Self::command()
+            .mut_arg("manifests", |argument| argument.required(false))
+            .ignore_errors(true)
+            .try_get_matches_from(&arguments)
+            .ok()
+            .and_then(|matches| matches.get_one::<PathBuf>("config").cloned());
+        if let Some(path) = file {
+            command = with_file(command, &path)?;
+        }
+        let matches = command.try_get_matches_from_mut(&arguments)?;
+        let config = Self::from_arg_matches(&matches)?;
+        config.check().map_err(|message| command.error(clap::error::ErrorKind::ValueValidation, message))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let reachable = |address: &SocketAddr| !address.ip().is_loopback();
+        for listen in &self.listen {
+            if let Listen::Tcp(address) = listen
+                && reachable(address)
+                && !self.insecure
+            {
+                return Err(format!(
+                    "--listen {address} can be reached by others, and callers are not authenticated: \
+                     listen on a loopback address or a unix socket, or say --insecure"
+                ));
+            }
+        }
+        if reachable(&self.admin_listen) && !self.insecure {
+            return Err(format!(
+                "--admin-listen {} can be reached by others: listen on a loopback address, or say --insecure",
+                self.admin_listen
+            ));
+        }
+        if self.evaluators.contains(&Evaluator::None) && self.evaluators.len() > 1 {
+            return Err("--evaluators none goes with no other evaluator".to_owned());
+        }
+        if self.max_request_bytes == 0 {
+            return Err("--max-request-bytes must be at least 1".to_owned());
+        }
+        Ok(())
+    }
+
+    /// How long requests in flight may take once the server was told to stop.
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+
+    /// The settings of a server for tests and demonstrations: free loopback ports, these manifests.
+    pub fn local(manifests: Vec<PathBuf>) -> Self {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            config: None,
+            manifests,
+            listen: vec![Listen::Tcp(loopback)],
+            admin_listen: loopback,
+            evaluators: vec![Evaluator::PodSecurityPolicy],
+            max_request_bytes: 4 * 1024 * 1024,
+            poll_seconds: 1,
+            drain_seconds: 5,
+            insecure: false,
+            log: "info".to_owned(),
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+/// Makes the file's settings the defaults, so that environment and flags win over them.
+fn with_file(mut command: clap::Command, path: &Path) -> Result<clap::Command, clap::Error> {
+    let fail = |message: String| {
+        let message = format!("{}: {message}", path.display());
+        Config::command().error(clap::error::ErrorKind::ValueValidation, message)
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+    let settings: serde_json::Map<String, serde_json::Value> =
+        serde_saphyr::from_str(&text).map_err(|error| fail(error.to_string()))?;
+    for (key, value) in settings {
+        let id = key.replace('-', "_");
+        let known = command.get_arguments().any(|argument| argument.get_id() == id.as_str());
+        if !known || id == "config" {
+            return Err(fail(format!("{key}: there is no such setting")));
+        }
+        let values = scalars(&value)
+            .ok_or_else(|| fail(format!("{key}: must be a single value, or a list of single values")))?;
+        command = command.mut_arg(id, |argument| argument.required(false).default_values(values));
+    }
+    Ok(command)
+}
+
+fn scalars(value: &serde_json::Value) -> Option<Vec<clap::builder::OsStr>> {
+    match value {
+        serde_json::Value::String(text) => Some(vec![text.clone().into()]),
+        serde_json::Value::Bool(_) | serde_json::Value::Number(_) => Some(vec![value.to_string().into()]),
+        serde_json::Value::Array(items) => {
+            let lists: Option<Vec<_>> = items.iter().map(scalars).collect();
+            Some(lists?.concat())
+        }
+        serde_json::Value::Null | serde_json::Value::Object(_) => None,
+    }
+}

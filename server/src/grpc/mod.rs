@@ -1,0 +1,35 @@
+//! What callers see: the gRPC services, and the sockets they are served on.
+
+mod incoming;
+mod service;
+mod snapshot;
+
+use std::sync::Arc;
+
+use gavel_proto::v1::policy_decision_server::PolicyDecisionServer;
+use tonic::service::Routes;
+
+pub(crate) use incoming::{Bound, bind};
+pub(crate) use service::Service;
+
+/// All services: ours, health and reflection (both versions: grpcurl and ghz differ in which they ask for).
+pub(crate) fn routes(
+    service: Arc<Service>,
+    health: tonic_health::server::HealthReporter,
+    max_request_bytes: usize,
+) -> anyhow::Result<Routes> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(gavel_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let mut routes = Routes::default();
+    routes = routes
+        .add_service(PolicyDecisionServer::from_arc(service).max_decoding_message_size(max_request_bytes))
+        .add_service(tonic_health::pb::health_server::HealthServer::new(
+            tonic_health::server::HealthService::from_health_reporter(health),
+        ))
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?);
+    Ok(routes.prepare())
+}

@@ -1,0 +1,208 @@
+//! Wiring: from a configuration to a server that runs, and back down.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+
+use crate::admin::{self, Admin};
+use crate::config::{Config, Evaluator};
+use crate::grpc::{self, Bound, Service};
+use crate::manifests;
+use crate::metrics::Metrics;
+use crate::publisher::Publisher;
+
+/// Name of the service, as health checks ask for it.
+const SERVICE: &str = "gavel.v1.PolicyDecision";
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Where gRPC is served: `127.0.0.1:9470`, or `unix:PATH`.
+    pub listening: Vec<String>,
+    /// Where metrics and probes are served.
+    pub admin: SocketAddr,
+    publisher: Arc<Publisher>,
+    stop: CancellationToken,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+/// Starts a server: binds its sockets, and begins to read its source.
+///
+/// # Errors
+/// When an address cannot be bound.
+pub async fn start(config: Config) -> anyhow::Result<Running> {
+    let publisher = Arc::new(Publisher::new("manifests"));
+    let metrics = Arc::new(Metrics::new());
+    let mut bound = Vec::new();
+    for listen in &config.listen {
+        bound.push(grpc::bind(listen).await?);
+    }
+    let admin_listener = TcpListener::bind(config.admin_listen)
+        .await
+        .with_context(|| format!("--admin-listen {}: cannot bind", config.admin_listen))?;
+    let admin_address = admin_listener.local_addr()?;
+
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let health = tonic_health::server::HealthReporter::new();
+    // HealthReporter::new reports the empty service as serving.
+    health.set_service_status("", ServingStatus::NotServing).await;
+    health.set_service_status(SERVICE, ServingStatus::NotServing).await;
+    let admission = !config.evaluators.contains(&Evaluator::None);
+    let service = Arc::new(Service::new(publisher.clone(), metrics.clone(), admission));
+    let routes = grpc::routes(service, health.clone(), config.max_request_bytes)?;
+
+    let mut listening = Vec::new();
+    for socket in bound {
+        let router = Server::builder().add_routes(routes.clone());
+        let stopped = stop.clone().cancelled_owned();
+        match socket {
+            Bound::Tcp(listener) => {
+                listening.push(listener.local_addr()?.to_string());
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                tasks.spawn(async move { Ok(router.serve_with_incoming_shutdown(incoming, stopped).await?) });
+            }
+            Bound::Unix(listener, file) => {
+                listening.push(format!("unix:{}", file.path().display()));
+                let incoming = tokio_stream::wrappers::UnixListenerStream::new(listener);
+                tasks.spawn(async move {
+                    let served = router.serve_with_incoming_shutdown(incoming, stopped).await;
+                    drop(file);
+                    Ok(served?)
+                });
+            }
+        }
+    }
+    let admin = Arc::new(Admin { publisher: publisher.clone(), metrics, draining: AtomicBool::new(false) });
+    let stopped = stop.clone().cancelled_owned();
+    let router = admin::router(admin.clone());
+    tasks
+        .spawn(async move { Ok(axum::serve(admin_listener, router).with_graceful_shutdown(stopped).await?) });
+    tasks.spawn(report_health(publisher.clone(), health, admin, stop.clone()));
+    tasks.spawn(manifests::follow(config, publisher.clone(), stop.clone()));
+
+    tracing::info!(listening = listening.join(" "), admin = %admin_address, "started");
+    Ok(Running { listening, admin: admin_address, publisher, stop, tasks })
+}
+
+/// Serving once the source has delivered, not serving any more once told to stop.
+async fn report_health(
+    publisher: Arc<Publisher>,
+    health: tonic_health::server::HealthReporter,
+    admin: Arc<Admin>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        became = publisher.until_ready() => {
+            became?;
+            health.set_service_status("", ServingStatus::Serving).await;
+            health.set_service_status(SERVICE, ServingStatus::Serving).await;
+            stop.cancelled().await;
+        }
+        () = stop.cancelled() => {}
+    }
+    admin.draining.store(true, Ordering::Relaxed);
+    health.set_service_status("", ServingStatus::NotServing).await;
+    health.set_service_status(SERVICE, ServingStatus::NotServing).await;
+    Ok(())
+}
+
+impl Running {
+    /// Waits until the source has delivered, so that questions are answered.
+    ///
+    /// # Errors
+    /// When the server ends before that, and why.
+    pub async fn ready(&mut self) -> anyhow::Result<()> {
+        tokio::select! {
+            biased;
+            became = self.publisher.until_ready() => Ok(became?),
+            ended = self.tasks.join_next() => {
+                ended.context("nothing is running")???;
+                anyhow::bail!("the server ended before it was ready")
+            }
+        }
+    }
+
+    /// Revision of the snapshot that answers; none before the source has delivered.
+    pub fn revision(&self) -> Option<u64> {
+        self.publisher
+            .current()
+            .and_then(|guard| guard.as_ref().map(|published| published.snapshot.revision()))
+    }
+
+    /// Runs until told to stop, or until a part of the server fails. Then lets requests in flight end.
+    ///
+    /// # Errors
+    /// When a part of the server failed.
+    pub async fn until(
+        mut self,
+        told: impl Future<Output = ()>,
+        drain: std::time::Duration,
+    ) -> anyhow::Result<()> {
+        let failed = tokio::select! {
+            () = told => Ok(()),
+            ended = self.tasks.join_next() => match ended {
+                Some(Ok(ended)) => ended,
+                Some(Err(panicked)) => Err(panicked.into()),
+                None => Ok(()),
+            },
+        };
+        tracing::info!("stopping");
+        self.stop.cancel();
+        let all_ended = async {
+            let mut result = failed;
+            while let Some(ended) = self.tasks.join_next().await {
+                result = result.and(ended.map_err(anyhow::Error::from).flatten());
+            }
+            result
+        };
+        match tokio::time::timeout(drain, all_ended).await {
+            Ok(result) => result,
+            Err(_) => {
+                tracing::warn!(seconds = drain.as_secs(), "requests in flight were cut off");
+                Ok(())
+            }
+        }
+    }
+
+    /// Stops the server.
+    ///
+    /// # Errors
+    /// When a part of the server had failed.
+    pub async fn shutdown(self) -> anyhow::Result<()> {
+        self.until(std::future::ready(()), std::time::Duration::from_secs(5)).await
+    }
+}
+
+/// Resolves when the process is told to stop: ctrl-C, or SIGTERM.
+pub async fn told_to_stop() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            // Without a handler SIGTERM ends the process, which is what it asks for.
+            Err(error) => {
+                tracing::warn!(%error, "SIGTERM ends the server without draining");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = terminated => {}
+        interrupted = tokio::signal::ctrl_c() => {
+            if let Err(error) = interrupted {
+                tracing::warn!(%error, "ctrl-C ends the server without draining");
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
