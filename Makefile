@@ -1,0 +1,34 @@
+# Task recipes; `make` alone lists them. All of them are plain cargo underneath.
+.DEFAULT_GOAL := help
+
+help: ## List the recipes
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
+
+demo: ## Run the tutorial against a real server and leave it serving
+	cargo run --release -p gavel-cli -- demo
+
+test: ## All tests; needs nothing but the Rust toolchain
+	cargo test --workspace
+
+lint: ## Formatting and lints, as CI has them
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo doc --workspace --no-deps
+
+deny: ## Licences, sources and duplicate versions of the dependencies (needs cargo-deny)
+	cargo deny check bans licenses sources
+
+bench: ## Engine benchmarks
+	cargo bench -p gavel-engine
+
+conformance: ## Run a folder of conformance cases: make conformance DIR=path
+	cargo run --release -p gavel-conformance -- --dir $(DIR)
+
+fuzz: ## Fuzz every target for a minute (needs cargo-fuzz and a nightly toolchain)
+	cd server/fuzz && for target in $$(cargo +nightly fuzz list); do \
+		cargo +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done
+
+ci: ## Everything CI runs
+	bash .ci/run
+
+.PHONY: help demo test lint deny bench conformance fuzz ci
