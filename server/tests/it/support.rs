@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tonic::transport::Channel;
 
 /// One policy that isolates `web`, and lets `friend` in on 80.
-pub const FLOWS: &str = r#"
+pub(crate) const FLOWS: &str = r#"
 apiVersion: v1
 kind: Pod
 metadata: {name: web, namespace: shop, labels: {app: web}}
@@ -40,7 +40,7 @@ spec:
 "#;
 
 /// One PodSecurityPolicy, and a service account that may use it.
-pub const ADMISSION: &str = r#"
+pub(crate) const ADMISSION: &str = r#"
 apiVersion: policy/v1beta1
 kind: PodSecurityPolicy
 metadata: {name: nonroot}
@@ -69,19 +69,19 @@ subjects: [{kind: ServiceAccount, name: builder, namespace: shop}]
 "#;
 
 /// A running server and its folder; the folder is removed with it.
-pub struct Server {
-    pub running: Running,
+pub(crate) struct Server {
+    pub(crate) running: Running,
     folder: TempDir,
 }
 
 impl Server {
     /// Starts a server on these files and waits until it answers.
-    pub async fn start(files: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(files: &[(&str, &str)]) -> Self {
         Self::start_with(files, |_| {}).await
     }
 
     /// The same, with other settings.
-    pub async fn start_with(files: &[(&str, &str)], change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn start_with(files: &[(&str, &str)], change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
@@ -93,20 +93,20 @@ impl Server {
         Self { running, folder }
     }
 
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.file(name), text).unwrap();
     }
 
-    pub async fn client(&self) -> PolicyDecisionClient<Channel> {
+    pub(crate) async fn client(&self) -> PolicyDecisionClient<Channel> {
         PolicyDecisionClient::connect(format!("http://{}", self.running.listening[0])).await.unwrap()
     }
 
     /// Waits until `GetSnapshot` satisfies `wanted`.
-    pub async fn snapshot(
+    pub(crate) async fn snapshot(
         &self,
         wanted: impl Fn(&pb::GetSnapshotResponse) -> bool,
     ) -> pb::GetSnapshotResponse {
@@ -124,13 +124,13 @@ impl Server {
         );
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.running.shutdown().await.unwrap();
     }
 }
 
 /// A flow between two pods of namespace `shop`.
-pub fn flow(from: &str, to: &str, port: u32) -> pb::CheckFlowRequest {
+pub(crate) fn flow(from: &str, to: &str, port: u32) -> pb::CheckFlowRequest {
     let pod = |name: &str| {
         let pod = pb::PodRef { namespace: "shop".into(), name: name.into(), ip: String::new() };
         Some(pb::End { end: Some(pb::end::End::Pod(pod)) })
@@ -139,7 +139,7 @@ pub fn flow(from: &str, to: &str, port: u32) -> pb::CheckFlowRequest {
 }
 
 /// A pod of `builder` in `shop`, created by its ReplicaSet.
-pub fn admission(object: &str) -> pb::AdmitRequest {
+pub(crate) fn admission(object: &str) -> pb::AdmitRequest {
     pb::AdmitRequest {
         uid: "u1".into(),
         operation: pb::Operation::Create.into(),
@@ -153,11 +153,11 @@ pub fn admission(object: &str) -> pb::AdmitRequest {
     }
 }
 
-pub const POD: &str = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"generateName":"web-","namespace":"shop"},
+pub(crate) const POD: &str = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"generateName":"web-","namespace":"shop"},
     "spec":{"serviceAccountName":"builder","containers":[{"name":"c","image":"i"}]}}"#;
 
 /// A GET over plain HTTP/1.1: status and body.
-pub async fn get(address: std::net::SocketAddr, path: &str) -> (u16, String) {
+pub(crate) async fn get(address: std::net::SocketAddr, path: &str) -> (u16, String) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: gavel\r\nConnection: close\r\n\r\n");
@@ -170,6 +170,6 @@ pub async fn get(address: std::net::SocketAddr, path: &str) -> (u16, String) {
 }
 
 /// Where the built server is.
-pub fn binary() -> &'static Path {
+pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_gavel-server"))
 }
