@@ -1,5 +1,7 @@
 //! The server from outside: real sockets, free ports, manifests in temporary folders.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
+
 mod admin;
 mod grpc;
 mod process;
