@@ -82,6 +82,7 @@ fn to_response(uid: String, revision: u64, decision: Decision) -> pb::AdmitRespo
         validating_policy: _,
         message,
         violations,
+        unmet,
         patch,
         warnings,
         audit_annotations,
@@ -93,6 +94,7 @@ fn to_response(uid: String, revision: u64, decision: Decision) -> pb::AdmitRespo
         Reason::NoPolicies => pb::AdmitReason::NoPolicies,
         Reason::NoUsablePolicy => pb::AdmitReason::NoUsablePolicy,
         Reason::Violations => pb::AdmitReason::Violations,
+        Reason::NeedsChanges => pb::AdmitReason::NeedsChanges,
     };
     let decided_in = match decided_in {
         Phase::Mutate => pb::Phase::Mutate,
@@ -106,6 +108,7 @@ fn to_response(uid: String, revision: u64, decision: Decision) -> pb::AdmitRespo
         reason: reason.into(),
         message,
         violations: violations.into_iter().map(to_violation).collect(),
+        unmet: unmet.into_iter().map(to_violation).collect(),
         patch: to_patch(&patch),
         warnings,
         audit_annotations: audit_annotations.into_iter().collect(),

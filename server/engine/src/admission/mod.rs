@@ -1,257 +1,29 @@
-//! Admission of pods under PodSecurityPolicy, as Kubernetes v1.24 had it.
+//! Admission of pods under PodSecurityPolicy, as Kubernetes v1.24 had it: the last version that did.
+//!
+//! The way of a request: the object is read into a [view](pod) of the fields that policies look at, borrowed from the
+//! request's bytes; [`select`] tries the policies that the requester may use, each of which [fills in its
+//! defaults](overlay) and then [looks at the outcome](evaluate), control by control ([`controls`]); the changes of the
+//! policy that wins become a [JSON Patch](patch). A [ledger] tells, on demand, what came of every policy.
 
-use crate::object::Change;
-use crate::rbac::{Grant, User};
-use crate::snapshot::Diagnostic;
+mod controls;
+mod decision;
+mod evaluate;
+mod gc_update;
+mod help;
+mod index;
+mod ledger;
+mod overlay;
+mod patch;
+mod pod;
+mod policy;
+mod request;
+mod select;
 
-/// Operation of an admission request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// A new object.
-    Create,
-    /// A changed object.
-    Update,
-    /// Not looked at.
-    Delete,
-    /// Not looked at.
-    Connect,
-}
+#[cfg(test)]
+mod tests;
 
-/// Which half of admission is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
-    /// What an API server does: CREATE is mutated, then what came out is validated; UPDATE is validated.
-    #[default]
-    MutateAndValidate,
-    /// Defaults may be filled in. Of an UPDATE nothing is looked at.
-    Mutate,
-    /// The object as it is, or not at all.
-    Validate,
-}
-
-/// The question: may this object be created or updated, by this user?
-#[derive(Clone, Debug)]
-pub struct AdmitRequest<'a> {
-    /// What is done to the object.
-    pub operation: Operation,
-    /// Group of the resource; empty for pods.
-    pub group: &'a str,
-    /// Plural name of the resource; `pods` is all that is looked at.
-    pub resource: &'a str,
-    /// Empty for the object itself; anything else is not looked at.
-    pub subresource: &'a str,
-    /// Namespace of the request: policies are used there.
-    pub namespace: &'a str,
-    /// Name of the request; may be empty on CREATE.
-    pub name: &'a str,
-    /// Who asks.
-    pub user: &'a User,
-    /// The pod, as JSON.
-    pub object: &'a [u8],
-    /// The pod before an UPDATE, as JSON.
-    pub old_object: Option<&'a [u8]>,
-    /// Which half of admission.
-    pub phase: Phase,
-    /// Whether to fill [`Decision::ledger`].
-    pub explain: bool,
-}
-
-/// The request cannot be answered: it is not what it says it is.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {message}")]
-pub struct InvalidRequest {
-    /// Field of the request, with the path inside of the object where there is one: `object.spec.containers`.
-    pub field: String,
-    /// What is wrong with it, and what would be right.
-    pub message: String,
-}
-
-/// A stable code of why a request was decided as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// A policy that the requester may use admits the object.
-    Allowed,
-    /// Not a request that policies look at.
-    NotApplicable,
-    /// There is no policy, or none that can be built.
-    NoPolicies,
-    /// No policy that the requester may use has anything to say: the list of errors is empty.
-    NoUsablePolicy,
-    /// Every policy that the requester may use has violations.
-    Violations,
-}
-
-/// Answer to an admission question.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
-    /// Whether the object is admitted.
-    pub allowed: bool,
-    /// Why, as a code.
-    pub reason: Reason,
-    /// The half that decided: [`Phase::Mutate`] or [`Phase::Validate`].
-    pub decided_in: Phase,
-    /// The policy chosen in the mutate phase, which goes into the annotation `kubernetes.io/psp`.
-    pub mutating_policy: Option<String>,
-    /// The policy chosen in the validate phase.
-    pub validating_policy: Option<String>,
-    /// The words the API server would have used: `pods "web" is forbidden: PodSecurityPolicy: …`; empty when admitted.
-    pub message: String,
-    /// What each usable policy objects to, in the order of the policies' names.
-    pub violations: Vec<Violation>,
-    /// Leads from the object to the admitted one. RFC 6902.
-    pub patch: Vec<PatchOperation>,
-    /// What the asker should know besides, for instance policies that could not be used.
-    pub warnings: Vec<String>,
-    /// Audit annotations as the admission plugin sets them: `podsecuritypolicy.policy.k8s.io/admit-policy`, ….
-    pub audit_annotations: Vec<(String, String)>,
-    /// How it came about, policy by policy; only on demand.
-    pub ledger: Option<Ledger>,
-}
-
-impl Decision {
-    /// The policy that admitted the object: that of the mutate phase where there was one.
-    pub fn policy(&self) -> Option<&str> {
-        self.mutating_policy.as_deref().or(self.validating_policy.as_deref()).filter(|_| self.allowed)
-    }
-}
-
-/// One RFC 6902 operation.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct PatchOperation {
-    /// `add`, `replace` or `remove`.
-    pub op: &'static str,
-    /// JSON Pointer.
-    pub path: String,
-    /// Absent for `remove`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<serde_json::Value>,
-}
-
-/// Kubernetes' class of a field error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ViolationKind {
-    /// `Invalid value: VALUE: DETAIL`
-    Invalid,
-    /// `Required value: DETAIL`
-    Required,
-    /// `Forbidden: DETAIL`
-    Forbidden,
-}
-
-impl ViolationKind {
-    /// As Kubernetes writes it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            ViolationKind::Invalid => "Invalid value",
-            ViolationKind::Required => "Required value",
-            ViolationKind::Forbidden => "Forbidden",
-        }
-    }
-}
-
-/// One field that one policy objects to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Violation {
-    /// Name of the policy.
-    pub policy: String,
-    /// The control: `privileged`, `hostPorts`, `runAsUser`, ….
-    pub control: &'static str,
-    /// Path of the field, in Kubernetes' (at times irregular) words.
-    pub field: String,
-    /// Class of the error.
-    pub kind: ViolationKind,
-    /// The value, as Go prints it; only for [`ViolationKind::Invalid`].
-    pub value: Option<String>,
-    /// The rest of the message.
-    pub detail: String,
-    /// What would satisfy this policy, in a sentence.
-    pub help: String,
-}
-
-/// `field.Error.Error()` of `k8s.io/apimachinery`: `FIELD: KIND: VALUE: DETAIL`.
-impl std::fmt::Display for Violation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.field, self.kind.as_str())?;
-        if let Some(value) = &self.value {
-            write!(f, ": {value}")?;
-        }
-        if !self.detail.is_empty() {
-            write!(f, ": {}", self.detail)?;
-        }
-        Ok(())
-    }
-}
-
-/// How a decision came about, policy by policy.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ledger {
-    /// In the order in which they were tried.
-    pub entries: Vec<LedgerEntry>,
-    /// Why the chosen policy won, or why none did.
-    pub why: String,
-    /// The pod's service account, as asked for.
-    pub service_account: Option<String>,
-}
-
-/// What came of one policy.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LedgerEntry {
-    /// Its name.
-    pub policy: String,
-    /// Through what the requester may use it; `None`: it may not.
-    pub grant: Option<UseGrant>,
-    /// What it says of the object.
-    pub outcome: Outcome,
-    /// Whether it decided.
-    pub chosen: bool,
-}
-
-/// A grant of the verb `use`, and to whom of the two that are asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UseGrant {
-    /// `service account` (asked first) or `user`.
-    pub through: &'static str,
-    /// The binding.
-    pub grant: Grant,
-}
-
-/// What a policy says of an object.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// Admits it as it is.
-    Admits,
-    /// Admits it with these changes. In the validate phase such a policy is passed over silently.
-    AdmitsWithChanges(Vec<PatchOperation>),
-    /// Has violations, and would make these changes before it looks.
-    Refuses {
-        /// What it objects to.
-        violations: Vec<Violation>,
-        /// What it would fill in.
-        patch: Vec<PatchOperation>,
-    },
-    /// Cannot be built, and is skipped: why.
-    Unusable(String),
-}
-
-/// The policies of a snapshot, compiled.
-#[derive(Clone, Debug, Default)]
-pub struct Index {}
-
-impl Index {
-    /// Folds one change in; changes of other kinds are ignored. Policies that cannot be built are told of.
-    pub(crate) fn apply(&mut self, _change: &Change) -> Vec<Diagnostic> {
-        Vec::new()
-    }
-
-    /// Decides one request.
-    ///
-    /// # Errors
-    /// When the object is not JSON, or not a pod: see [`InvalidRequest`].
-    pub fn admit(
-        &self,
-        _rbac: &crate::rbac::Index,
-        _request: &AdmitRequest<'_>,
-    ) -> Result<Decision, InvalidRequest> {
-        Err(InvalidRequest { field: "object".into(), message: "not built yet".into() })
-    }
-}
+pub use decision::{
+    Decision, Ledger, LedgerEntry, Outcome, PatchOperation, Reason, UseGrant, Violation, ViolationKind,
+};
+pub use index::Index;
+pub use request::{AdmitRequest, InvalidRequest, Operation, Phase};

@@ -1,0 +1,62 @@
+//! The host's namespaces and ports: `hostNetwork`, `hostPID`, `hostIPC`, `hostPorts`. From `provider.go`.
+
+use super::{At, Violations};
+use crate::admission::overlay::Merged;
+use crate::admission::pod::{Container, Place};
+use crate::object::pod_security_policy::{HostPortRange, PodSecurityPolicySpec};
+
+/// Kubernetes reports these at the security context, where its internal type has them.
+pub(in crate::admission) fn check_namespaces(
+    policy: &PodSecurityPolicySpec,
+    pod: &Merged<'_, '_, '_>,
+    found: &mut Violations<'_>,
+) {
+    let namespaces = [
+        ("hostNetwork", "Host network", policy.host_network, pod.spec.host_network),
+        ("hostPID", "Host PID", policy.host_pid, pod.spec.host_pid),
+        ("hostIPC", "Host IPC", policy.host_ipc, pod.spec.host_ipc),
+    ];
+    for (control, name, allowed, asked) in namespaces {
+        if asked && !allowed {
+            let field = format_args!("spec.securityContext.{control}");
+            let help = format!("take spec.{control} away");
+            found.invalid(At { control, field }, true, format!("{name} is not allowed to be used"), help);
+        }
+    }
+}
+
+pub(in crate::admission) fn check_ports(
+    policy: &PodSecurityPolicySpec,
+    place: Place,
+    container: &Container<'_>,
+    found: &mut Violations<'_>,
+) {
+    let allowed = &policy.host_ports;
+    for port in container.ports.iter().map(|port| port.host_port).filter(|port| *port > 0) {
+        if !allowed.iter().any(|range| range.min <= port && port <= range.max) {
+            let ranges = ranges(allowed);
+            let detail = format!("Host port {port} is not allowed to be used. Allowed ports: [{ranges}]");
+            let help = if ranges.is_empty() {
+                format!("take hostPort {port} away")
+            } else {
+                format!("use a hostPort of {ranges} instead of {port}, or none")
+            };
+            // The path does not tell which of the container's ports, as Kubernetes has it.
+            found.invalid(
+                At { control: "hostPorts", field: format_args!("{place}.hostPort") },
+                port,
+                detail,
+                help,
+            );
+        }
+    }
+}
+
+/// `hostPortRangesToString`.
+fn ranges(ranges: &[HostPortRange]) -> String {
+    let ranges: Vec<String> = ranges
+        .iter()
+        .map(|HostPortRange { min, max }| if min == max { min.to_string() } else { format!("{min}-{max}") })
+        .collect();
+    ranges.join(",")
+}

@@ -1,0 +1,120 @@
+//! From an overlay to an RFC 6902 JSON Patch against the object as it came.
+//!
+//! Parents that the object lacks are made first. `add` also replaces what is there, and `null` counts as absent.
+
+use serde_json::{Value, json};
+
+use super::PatchOperation;
+use super::overlay::{CapabilityLists, ContainerOverlay, Overlay};
+use super::pod::{Place, PodView, Spec};
+use crate::object::pod_security_policy::SeLinuxOptions;
+
+/// The annotation that tells which policy was chosen.
+pub(super) const CHOSEN: &str = "kubernetes.io/psp";
+
+/// The operations that make the overlay's changes, and, if a policy is chosen, name it.
+pub(super) fn patch(
+    pod: &PodView<'_>,
+    spec: &Spec<'_>,
+    overlay: &Overlay<'_>,
+    chosen: Option<&str>,
+) -> Vec<PatchOperation> {
+    let mut patch = Patch(Vec::new());
+    let named = chosen
+        .filter(|name| pod.annotations().and_then(|annotations| annotations.get(CHOSEN)) != Some(*name));
+    let annotations = overlay.annotations.iter().map(|(key, value)| (key.as_str(), value.as_ref()));
+    patch.annotations(pod, annotations.chain(named.map(|name| (CHOSEN, name))));
+    if overlay.touches_pod_context() {
+        patch.parent(spec.security_context.is_some(), "/spec/securityContext");
+        if let Some(group) = overlay.supplemental_group {
+            patch.add("/spec/securityContext/supplementalGroups", json!([group]));
+        }
+        if let Some(group) = overlay.fs_group {
+            patch.add("/spec/securityContext/fsGroup", json!(group));
+        }
+        if let Some(options) = overlay.se_linux {
+            patch.add("/spec/securityContext/seLinuxOptions", se_linux(options));
+        }
+    }
+    if let Some(class) = overlay.runtime_class {
+        patch.add("/spec/runtimeClassName", json!(class));
+    }
+    for ((place, container), changes) in spec.all_containers().zip(&overlay.containers) {
+        if *changes != ContainerOverlay::default() {
+            patch.container(place, container.security_context.is_some(), changes);
+        }
+    }
+    patch.0
+}
+
+struct Patch(Vec<PatchOperation>);
+
+impl Patch {
+    fn add(&mut self, path: impl Into<String>, value: Value) {
+        self.0.push(PatchOperation { op: "add", path: path.into(), value: Some(value) });
+    }
+
+    fn parent(&mut self, exists: bool, path: &str) {
+        if !exists {
+            self.add(path, json!({}));
+        }
+    }
+
+    fn annotations<'x>(&mut self, pod: &PodView<'_>, annotations: impl Iterator<Item = (&'x str, &'x str)>) {
+        let mut made = false;
+        for (key, value) in annotations {
+            if !made {
+                self.parent(pod.metadata.is_some(), "/metadata");
+                self.parent(pod.annotations().is_some(), "/metadata/annotations");
+                made = true;
+            }
+            let key = key.replace('~', "~0").replace('/', "~1");
+            self.add(format!("/metadata/annotations/{key}"), json!(value));
+        }
+    }
+
+    fn container(&mut self, place: Place, has_context: bool, changes: &ContainerOverlay) {
+        let Place { list, index } = place;
+        let context = format!("/spec/{list}/{index}/securityContext");
+        self.parent(has_context, &context);
+        let ContainerOverlay {
+            run_as_user,
+            run_as_group,
+            run_as_non_root,
+            read_only_root_filesystem,
+            allow_privilege_escalation,
+            capabilities,
+        } = changes;
+        let fields = [
+            ("runAsUser", run_as_user.map(|id| json!(id))),
+            ("runAsGroup", run_as_group.map(|id| json!(id))),
+            ("runAsNonRoot", run_as_non_root.map(|yes| json!(yes))),
+            ("readOnlyRootFilesystem", read_only_root_filesystem.map(|yes| json!(yes))),
+            ("allowPrivilegeEscalation", allow_privilege_escalation.map(|yes| json!(yes))),
+            ("capabilities", capabilities.as_ref().map(capability_lists)),
+        ];
+        for (field, value) in fields {
+            if let Some(value) = value {
+                self.add(format!("{context}/{field}"), value);
+            }
+        }
+    }
+}
+
+fn capability_lists(lists: &CapabilityLists) -> Value {
+    let mut fields = serde_json::Map::new();
+    for (field, names) in [("add", &lists.add), ("drop", &lists.drop)] {
+        if !names.is_empty() {
+            fields.insert(field.to_owned(), json!(names));
+        }
+    }
+    Value::Object(fields)
+}
+
+/// Empty parts are left out, as Go's encoder leaves them out.
+fn se_linux(options: &SeLinuxOptions) -> Value {
+    let SeLinuxOptions { user, role, type_, level } = options;
+    let parts = [("user", user), ("role", role), ("type", type_), ("level", level)];
+    let fields = parts.into_iter().filter(|(_, value)| !value.is_empty());
+    Value::Object(fields.map(|(part, value)| (part.to_owned(), json!(value))).collect())
+}

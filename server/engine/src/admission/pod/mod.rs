@@ -1,0 +1,243 @@
+//! A pod as policies see it: only the fields that they look at, borrowed from the request's bytes.
+//!
+//! Objects may come as an API server sends them, or as somebody wrote them; what the API's defaulting and conversion
+//! would do to the fields at hand is done here (`pkg/apis/core/v1/defaults.go` and `conversion.go`).
+
+mod read;
+mod text;
+mod volume;
+
+use serde::Deserialize;
+
+use crate::object::meta::nullable;
+
+pub(super) use read::read;
+pub(super) use text::{Pairs, Text};
+pub(super) use volume::Volume;
+
+/// `v1.Pod`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PodView<'a> {
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub api_version: Text<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub kind: Text<'a>,
+    #[serde(borrow)]
+    pub metadata: Option<Metadata<'a>>,
+    #[serde(borrow)]
+    pub spec: Option<Spec<'a>>,
+}
+
+/// `metav1.ObjectMeta`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Metadata<'a> {
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub name: Text<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub generate_name: Text<'a>,
+    /// `None`: there is no such object in the JSON, so that a patch has to make it.
+    #[serde(borrow)]
+    pub annotations: Option<Pairs<'a>>,
+}
+
+/// `v1.PodSpec`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Spec<'a> {
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub service_account_name: Text<'a>,
+    /// The deprecated alias of `serviceAccountName`.
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub service_account: Text<'a>,
+    #[serde(deserialize_with = "nullable")]
+    pub host_network: bool,
+    #[serde(rename = "hostPID", deserialize_with = "nullable")]
+    pub host_pid: bool,
+    #[serde(rename = "hostIPC", deserialize_with = "nullable")]
+    pub host_ipc: bool,
+    #[serde(borrow)]
+    pub runtime_class_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub security_context: Option<PodSecurityContext<'a>>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub volumes: Vec<Volume<'a>>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub init_containers: Vec<Container<'a>>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub containers: Vec<Container<'a>>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub ephemeral_containers: Vec<Container<'a>>,
+}
+
+/// `v1.PodSecurityContext`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PodSecurityContext<'a> {
+    #[serde(borrow)]
+    pub se_linux_options: Option<SeLinux<'a>>,
+    pub run_as_user: Option<i64>,
+    pub run_as_group: Option<i64>,
+    pub run_as_non_root: Option<bool>,
+    /// An empty list is not the same as none: only the latter is filled in.
+    pub supplemental_groups: Option<Vec<i64>>,
+    pub fs_group: Option<i64>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub sysctls: Vec<Sysctl<'a>>,
+    #[serde(borrow)]
+    pub seccomp_profile: Option<SeccompProfile<'a>>,
+}
+
+/// `v1.Container` and `v1.EphemeralContainer`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Container<'a> {
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub name: Text<'a>,
+    #[serde(deserialize_with = "nullable")]
+    pub ports: Vec<Port>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub volume_mounts: Vec<VolumeMount<'a>>,
+    #[serde(borrow)]
+    pub security_context: Option<SecurityContext<'a>>,
+}
+
+/// `v1.ContainerPort`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Port {
+    #[serde(deserialize_with = "nullable")]
+    pub container_port: i32,
+    #[serde(deserialize_with = "nullable")]
+    pub host_port: i32,
+}
+
+/// `v1.VolumeMount`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct VolumeMount<'a> {
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub name: Text<'a>,
+    #[serde(deserialize_with = "nullable")]
+    pub read_only: bool,
+}
+
+/// `v1.SecurityContext`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct SecurityContext<'a> {
+    #[serde(borrow)]
+    pub capabilities: Option<Capabilities<'a>>,
+    pub privileged: Option<bool>,
+    #[serde(borrow)]
+    pub se_linux_options: Option<SeLinux<'a>>,
+    pub run_as_user: Option<i64>,
+    pub run_as_group: Option<i64>,
+    pub run_as_non_root: Option<bool>,
+    pub read_only_root_filesystem: Option<bool>,
+    pub allow_privilege_escalation: Option<bool>,
+    #[serde(borrow)]
+    pub proc_mount: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub seccomp_profile: Option<SeccompProfile<'a>>,
+}
+
+/// `v1.Capabilities`. `None` is Go's nil slice, which is printed otherwise than an empty one.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Capabilities<'a> {
+    #[serde(borrow)]
+    pub add: Option<Vec<Text<'a>>>,
+    #[serde(borrow)]
+    pub drop: Option<Vec<Text<'a>>>,
+}
+
+/// `v1.SELinuxOptions`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct SeLinux<'a> {
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub user: Text<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub role: Text<'a>,
+    #[serde(rename = "type", borrow, deserialize_with = "nullable")]
+    pub type_: Text<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub level: Text<'a>,
+}
+
+/// `v1.SeccompProfile`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct SeccompProfile<'a> {
+    #[serde(rename = "type", borrow, deserialize_with = "nullable")]
+    pub type_: Text<'a>,
+    #[serde(borrow)]
+    pub localhost_profile: Option<Text<'a>>,
+}
+
+/// `v1.Sysctl`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Sysctl<'a> {
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub name: Text<'a>,
+}
+
+/// Which of the three lists a container stands in, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub list: &'static str,
+    pub index: usize,
+}
+
+/// `spec.containers[0]`.
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "spec.{}[{}]", self.list, self.index)
+    }
+}
+
+impl<'a> Spec<'a> {
+    /// All containers with their places, in the order in which Kubernetes visits them: init, ordinary, ephemeral.
+    pub(super) fn all_containers(&self) -> impl Iterator<Item = (Place, &Container<'a>)> {
+        let list = |list, containers: &'_ [Container<'a>]| {
+            (0..containers.len()).map(move |index| Place { list, index })
+        };
+        let places = list("initContainers", &self.init_containers)
+            .chain(list("containers", &self.containers))
+            .chain(list("ephemeralContainers", &self.ephemeral_containers));
+        let containers =
+            self.init_containers.iter().chain(&self.containers).chain(&self.ephemeral_containers);
+        places.zip(containers)
+    }
+
+    /// The same containers, to be changed.
+    pub(super) fn all_containers_mut(&mut self) -> impl Iterator<Item = &mut Container<'a>> {
+        self.init_containers.iter_mut().chain(&mut self.containers).chain(&mut self.ephemeral_containers)
+    }
+}
+
+impl<'a> PodView<'a> {
+    /// The value of an annotation; of one that is not there, the empty string, as in Go.
+    pub(super) fn annotation(&self, key: &str) -> &str {
+        self.annotations().and_then(|annotations| annotations.get(key)).unwrap_or_default()
+    }
+
+    pub(super) fn annotations(&self) -> Option<&Pairs<'a>> {
+        self.metadata.as_ref()?.annotations.as_ref()
+    }
+
+    /// What messages call the pod: its name, or else its generateName.
+    pub(super) fn name(&self) -> &str {
+        self.metadata
+            .as_ref()
+            .map_or("", |meta| if meta.name.is_empty() { &*meta.generate_name } else { &*meta.name })
+    }
+
+    /// Sets an annotation.
+    pub(super) fn annotate(&mut self, key: &str, value: String) {
+        self.metadata.get_or_insert_default().annotations.get_or_insert_default().set(key, value);
+    }
+}

@@ -1,0 +1,71 @@
+//! From the bytes of a request to a [`PodView`].
+
+use super::{Container, PodView, Spec};
+use crate::admission::request::InvalidRequest;
+
+/// Reads a pod from JSON; `field` is what the request calls it.
+///
+/// # Errors
+/// When the bytes are no JSON, or no pod, with the path of the field that is to blame.
+pub(in crate::admission) fn read<'a>(field: &str, bytes: &'a [u8]) -> Result<PodView<'a>, InvalidRequest> {
+    let refuse = |path: &str, message: String| InvalidRequest {
+        field: if path.is_empty() { field.to_owned() } else { format!("{field}.{path}") },
+        message,
+    };
+    if bytes.is_empty() {
+        return Err(refuse("", "must be set: the pod, as JSON".to_owned()));
+    }
+    // Where the error is costs time to keep track of, so it is only asked when there is one.
+    let mut pod: PodView<'a> = serde_json::from_slice(bytes).map_err(|_| why(field, bytes))?;
+    let version_is_wrong = !pod.api_version.is_empty() && &*pod.api_version != "v1";
+    if version_is_wrong || !pod.kind.is_empty() && &*pod.kind != "Pod" {
+        let what = format!("{} {}", &*pod.api_version, &*pod.kind);
+        return Err(refuse("kind", format!("must be a v1 Pod, not {}", what.trim())));
+    }
+    let Some(spec) = pod.spec.as_mut().filter(|spec| !spec.containers.is_empty()) else {
+        return Err(refuse("spec.containers", "a pod has at least one container".to_owned()));
+    };
+    default(spec);
+    Ok(pod)
+}
+
+/// What the API's defaulting does to the fields at hand.
+fn default(spec: &mut Spec<'_>) {
+    if spec.service_account_name.is_empty() {
+        spec.service_account_name = std::mem::take(&mut spec.service_account);
+    }
+    if spec.host_network {
+        spec.containers.iter_mut().chain(&mut spec.init_containers).for_each(default_host_ports);
+    }
+}
+
+/// `defaultHostNetworkPorts`.
+fn default_host_ports(container: &mut Container<'_>) {
+    for port in &mut container.ports {
+        if port.host_port == 0 {
+            port.host_port = port.container_port;
+        }
+    }
+}
+
+/// Reads once more, this time keeping track of where.
+fn why(field: &str, bytes: &[u8]) -> InvalidRequest {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let error = match serde_path_to_error::deserialize::<_, PodView<'_>>(&mut deserializer) {
+        Err(error) => error,
+        // The pod is whole; something follows it.
+        Ok(_) => {
+            return InvalidRequest {
+                field: field.to_owned(),
+                message: "there is something behind the end of the object".to_owned(),
+            };
+        }
+    };
+    let path = error.path().to_string();
+    let inner = error.into_inner();
+    let is_syntax = inner.is_syntax() || inner.is_eof();
+    InvalidRequest {
+        field: if path == "." || is_syntax { field.to_owned() } else { format!("{field}.{path}") },
+        message: if is_syntax { format!("not JSON: {inner}") } else { inner.to_string() },
+    }
+}

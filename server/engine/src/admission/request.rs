@@ -1,0 +1,65 @@
+//! The question, and why it may be no question at all.
+
+use crate::rbac::User;
+
+/// Operation of an admission request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A new object.
+    Create,
+    /// A changed object.
+    Update,
+    /// Not looked at.
+    Delete,
+    /// Not looked at.
+    Connect,
+}
+
+/// Which half of admission is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// What an API server does: CREATE is mutated, then what came out is validated; UPDATE is validated.
+    #[default]
+    MutateAndValidate,
+    /// Defaults may be filled in. Of an UPDATE nothing is looked at.
+    Mutate,
+    /// The object as it is, or not at all.
+    Validate,
+}
+
+/// The question: may this object be created or updated, by this user?
+#[derive(Clone, Debug)]
+pub struct AdmitRequest<'a> {
+    /// What is done to the object.
+    pub operation: Operation,
+    /// Group of the resource; empty for pods.
+    pub group: &'a str,
+    /// Plural name of the resource; `pods` is all that is looked at.
+    pub resource: &'a str,
+    /// Empty for the object itself; anything else is not looked at.
+    pub subresource: &'a str,
+    /// Namespace of the request: policies are used there.
+    pub namespace: &'a str,
+    /// Name of the request; may be empty on CREATE.
+    pub name: &'a str,
+    /// Who asks.
+    pub user: &'a User,
+    /// The pod, as JSON.
+    pub object: &'a [u8],
+    /// The pod before an UPDATE, as JSON.
+    pub old_object: Option<&'a [u8]>,
+    /// Which half of admission.
+    pub phase: Phase,
+    /// Whether to fill [`Decision::ledger`].
+    pub explain: bool,
+}
+
+/// The request cannot be answered: it is not what it says it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct InvalidRequest {
+    /// Field of the request, with the path inside of the object where there is one: `object.spec.containers`.
+    pub field: String,
+    /// What is wrong with it, and what would be right.
+    pub message: String,
+}

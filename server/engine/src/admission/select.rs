@@ -1,0 +1,266 @@
+//! Which policy decides. From `plugin/pkg/admission/security/podsecuritypolicy/admission.go`: `shouldIgnore`, `Admit`,
+//! `Validate`, `computeSecurityContext`.
+//!
+//! Kubernetes evaluates every policy and asks RBAC afterwards. Errors of policies that one may not use stay hidden, and
+//! their approval does not count, so that only those need evaluating that the requester may use.
+
+use std::sync::Arc;
+
+use super::controls::seccomp;
+use super::evaluate::{check_as_is, evaluate};
+use super::index::Index;
+use super::ledger::{Won, ledger};
+use super::overlay::Overlay;
+use super::patch::{CHOSEN, patch};
+use super::pod::{PodView, read};
+use super::policy::CompiledPolicy;
+use super::request::{AdmitRequest, InvalidRequest, Operation, Phase};
+use super::{Decision, Reason, Violation, gc_update, help};
+use crate::rbac::{self, Requester, Usable, User};
+use crate::text::quote;
+
+const AUDIT_ADMIT: &str = "podsecuritypolicy.policy.k8s.io/admit-policy";
+const AUDIT_VALIDATE: &str = "podsecuritypolicy.policy.k8s.io/validate-policy";
+
+/// Decides one request.
+pub(super) fn admit(
+    index: &Index,
+    rbac: &rbac::Index,
+    request: &AdmitRequest<'_>,
+) -> Result<Decision, InvalidRequest> {
+    let is_pod = request.group.is_empty() && request.resource == "pods" && request.subresource.is_empty();
+    let is_looked_at = match (request.operation, request.phase) {
+        (Operation::Create, _) | (Operation::Update, Phase::Validate | Phase::MutateAndValidate) => is_pod,
+        // Only CREATE is mutated; on updates Kubernetes only validates.
+        (Operation::Update, Phase::Mutate) | (Operation::Delete | Operation::Connect, _) => false,
+    };
+    if !is_looked_at {
+        return Ok(not_applicable(request.phase));
+    }
+    let mut pod = read("object", request.object)?;
+    if let (Operation::Update, Some(old)) = (request.operation, request.old_object) {
+        read("oldObject", old)?;
+        if gc_update::is_only_gc(request.object, old, request.phase == Phase::MutateAndValidate) {
+            return Ok(not_applicable(request.phase));
+        }
+    }
+    let asker = Asker::new(index, rbac, request, &pod);
+    let mutated = if request.operation == Operation::Create && request.phase != Phase::Validate {
+        let outcome = asker.try_policies(&pod, true);
+        let decision = asker.mutated(&pod, &outcome);
+        match outcome.won {
+            Some(win) if request.phase == Phase::MutateAndValidate => {
+                let name = win.name.to_string();
+                win.overlay.apply(&mut pod);
+                pod.annotate(CHOSEN, name);
+                seccomp::agree(&mut pod);
+                Some(decision)
+            }
+            _ => return Ok(decision),
+        }
+    } else {
+        None
+    };
+    let outcome = asker.try_policies(&pod, false);
+    Ok(asker.validated(&pod, &outcome, mutated))
+}
+
+/// Everything that stays the same for one request.
+struct Asker<'r> {
+    index: &'r Index,
+    rbac: &'r rbac::Index,
+    request: &'r AdmitRequest<'r>,
+    usable: Usable,
+}
+
+/// What came of trying the policies.
+struct Tried<'p> {
+    won: Option<Win<'p>>,
+    /// In the order of the policies' names.
+    violations: Vec<Violation>,
+    /// Policies that would admit the pod, but with changes that the phase may not make.
+    passed_over: Vec<(&'p Arc<str>, &'p CompiledPolicy)>,
+    /// How many policies the requester may use.
+    usable: usize,
+}
+
+struct Win<'p> {
+    name: &'p Arc<str>,
+    overlay: Overlay<'p>,
+}
+
+impl<'r> Asker<'r> {
+    fn new(
+        index: &'r Index,
+        rbac: &'r rbac::Index,
+        request: &'r AdmitRequest<'r>,
+        pod: &PodView<'_>,
+    ) -> Self {
+        let account = pod.spec.as_ref().map_or("", |spec| &*spec.service_account_name);
+        let of_user = rbac.usable(request.user, request.namespace);
+        let usable = if account.is_empty() {
+            of_user
+        } else {
+            rbac.usable(&User::service_account(request.namespace, account), request.namespace).union(of_user)
+        };
+        Self { index, rbac, request, usable }
+    }
+
+    /// `computeSecurityContext`.
+    fn try_policies(&self, pod: &PodView<'_>, may_change: bool) -> Tried<'r> {
+        let mut tried = Tried { won: None, violations: Vec::new(), passed_over: Vec::new(), usable: 0 };
+        let Some(spec) = &pod.spec else { return tried };
+        let hint = if may_change { "" } else { pod.annotation(CHOSEN) };
+        for (name, policy) in self.in_order(hint) {
+            tried.usable += 1;
+            let evaluation = evaluate(name, policy, pod, spec);
+            if !evaluation.violations.is_empty() {
+                tried.violations.extend(evaluation.violations);
+            } else if evaluation.overlay.is_empty() {
+                tried.won = Some(Win { name, overlay: evaluation.overlay });
+                return tried;
+            } else if !may_change {
+                tried.passed_over.push((name, policy));
+            } else if tried.won.is_none() {
+                tried.won = Some(Win { name, overlay: evaluation.overlay });
+            }
+        }
+        // Kubernetes leaves the order open; here it is that of the names, also where a hint was tried first.
+        tried.violations.sort_by(|one, other| one.policy.cmp(&other.policy));
+        tried
+    }
+
+    /// The policies that may be used: the hinted one first, then by the bytes of their names.
+    fn in_order(&self, hint: &str) -> impl Iterator<Item = (&'r Arc<str>, &'r CompiledPolicy)> {
+        let ready = |(name, built): (&'r Arc<str>, &'r super::policy::Built)| {
+            built.as_ref().ok().map(|policy| (name, &**policy))
+        };
+        let policies = self.index.policies();
+        let names: Vec<(&'r Arc<str>, &'r CompiledPolicy)> = if self.usable.is_everything() {
+            policies.iter().filter_map(ready).collect()
+        } else {
+            self.usable.names().filter_map(|name| policies.get_key_value(name)).filter_map(ready).collect()
+        };
+        let (hinted, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|(name, _)| ***name == *hint);
+        hinted.into_iter().chain(others)
+    }
+
+    fn mutated(&self, pod: &PodView<'_>, tried: &Tried<'_>) -> Decision {
+        let (Some(win), Some(spec)) = (&tried.won, &pod.spec) else {
+            return self.refused(pod, tried, Phase::Mutate);
+        };
+        let won = if win.overlay.is_empty() { Won::Unchanged(win.name) } else { Won::Changed(win.name) };
+        Decision {
+            mutating_policy: Some(win.name.to_string()),
+            patch: patch(pod, spec, &win.overlay, Some(win.name)),
+            warnings: help::about_unusable_policies(self.index).collect(),
+            audit_annotations: vec![(AUDIT_ADMIT.to_owned(), win.name.to_string())],
+            ledger: self.ledger(pod, "", won),
+            ..decided(true, Reason::Allowed, Phase::Mutate)
+        }
+    }
+
+    /// The answer of the validate phase, on top of that of the mutate phase where there was one.
+    fn validated(&self, pod: &PodView<'_>, tried: &Tried<'_>, mutated: Option<Decision>) -> Decision {
+        let Some(win) = &tried.won else {
+            let refused = self.refused(pod, tried, Phase::Validate);
+            let admit = mutated.and_then(|decision| decision.mutating_policy);
+            let audit = admit.iter().map(|name| (AUDIT_ADMIT.to_owned(), name.clone())).collect();
+            return Decision { mutating_policy: admit, audit_annotations: audit, ..refused };
+        };
+        let name = win.name.to_string();
+        let audit = (AUDIT_VALIDATE.to_owned(), name.clone());
+        match mutated {
+            Some(mut decision) => {
+                decision.audit_annotations.push(audit);
+                Decision { validating_policy: Some(name), decided_in: Phase::Validate, ..decision }
+            }
+            None => Decision {
+                warnings: help::about_unusable_policies(self.index).collect(),
+                audit_annotations: vec![audit],
+                ledger: self.ledger(pod, pod.annotation(CHOSEN), Won::Unchanged(win.name)),
+                validating_policy: Some(name),
+                ..decided(true, Reason::Allowed, Phase::Validate)
+            },
+        }
+    }
+
+    fn refused(&self, pod: &PodView<'_>, tried: &Tried<'_>, phase: Phase) -> Decision {
+        let requester = Requester {
+            namespace: self.request.namespace,
+            service_account: pod.spec.as_ref().map_or("", |spec| &*spec.service_account_name),
+            user: self.request.user,
+        };
+        let mut warnings: Vec<String> = help::about_unusable_policies(self.index).collect();
+        let mut unmet = Vec::new();
+        let (reason, what) = if self.index.policies().values().all(Result::is_err) {
+            (Reason::NoPolicies, "no providers available to validate pod request".to_owned())
+        } else {
+            let errors: Vec<String> = tried.violations.iter().map(ToString::to_string).collect();
+            let verb = if phase == Phase::Mutate { "admit" } else { "validate" };
+            let reason = if tried.usable == 0 {
+                let granted: Vec<String> = self.usable.names().map(str::to_owned).collect();
+                warnings.extend(help::about_missing_grants(self.rbac, &requester, &granted));
+                Reason::NoUsablePolicy
+            } else if tried.violations.is_empty() {
+                Reason::NeedsChanges
+            } else {
+                Reason::Violations
+            };
+            if let Some(spec) = &pod.spec {
+                for (name, policy) in &tried.passed_over {
+                    warnings.push(format!(
+                        "PodSecurityPolicy {} would admit the pod, but only with changes, which the validate phase may not make",
+                        quote(name)
+                    ));
+                    unmet.extend(check_as_is(name, policy, pod, spec));
+                }
+            }
+            (reason, format!("unable to {verb} pod: [{}]", errors.join(" ")))
+        };
+        let hint = if phase == Phase::Mutate { "" } else { pod.annotation(CHOSEN) };
+        Decision {
+            message: format!("pods {} is forbidden: PodSecurityPolicy: {what}", quote(self.name(pod))),
+            violations: tried.violations.clone(),
+            unmet,
+            warnings,
+            ledger: self.ledger(pod, hint, Won::Nobody { usable: tried.usable }),
+            ..decided(false, reason, phase)
+        }
+    }
+
+    /// `extractResourceName` of `k8s.io/apiserver/pkg/admission/errors.go`.
+    fn name<'x>(&'x self, pod: &'x PodView<'_>) -> &'x str {
+        [self.request.name, pod.name()].into_iter().find(|name| !name.is_empty()).unwrap_or("Unknown")
+    }
+
+    fn ledger(&self, pod: &PodView<'_>, hint: &str, won: Won<'_>) -> Option<super::Ledger> {
+        let spec = pod.spec.as_ref().filter(|_| self.request.explain)?;
+        let (hinted, others): (Vec<_>, Vec<_>) =
+            self.index.policies().keys().cloned().partition(|name| **name == *hint);
+        let order = hinted.into_iter().chain(others);
+        Some(ledger(self.index, self.rbac, self.request, pod, spec, order, won))
+    }
+}
+
+fn not_applicable(phase: Phase) -> Decision {
+    let phase = if phase == Phase::Mutate { Phase::Mutate } else { Phase::Validate };
+    decided(true, Reason::NotApplicable, phase)
+}
+
+fn decided(allowed: bool, reason: Reason, decided_in: Phase) -> Decision {
+    Decision {
+        allowed,
+        reason,
+        decided_in,
+        mutating_policy: None,
+        validating_policy: None,
+        message: String::new(),
+        violations: Vec::new(),
+        unmet: Vec::new(),
+        patch: Vec::new(),
+        warnings: Vec::new(),
+        audit_annotations: Vec::new(),
+        ledger: None,
+    }
+}
