@@ -6,9 +6,6 @@ use serde::Deserialize;
 
 use super::meta::{nullable, nullable_list, nullable_object, nullable_objects, optional_object};
 
-/// The group of Gavel's own CustomResourceDefinition, for clusters that no longer have `policy/v1beta1`.
-pub const CRD_GROUP: &str = "policy.gavel.dev";
-
 /// API group of Gavel's own PodSecurityPolicy resource, for clusters that no longer have Kubernetes'. An API server
 /// only takes custom resources in groups that are domains, so `policy` and `extensions` are out.
 pub const CRD_GROUP: &str = "policy.gavel.dev";
