@@ -208,9 +208,7 @@ impl<'de, I: Input<'de>> Read<'_, I> {
                 let metadata = self.named(written.metadata);
                 self.metadata(&metadata, validate::names::dns_subdomain);
                 let ObjectMeta { name, annotations, .. } = metadata;
-                let policy = PodSecurityPolicy { name, annotations, spec: written.spec };
-                validate::pod_security_policy::validate(&policy, self.errors);
-                Object::PodSecurityPolicy(policy)
+                Object::PodSecurityPolicy(PodSecurityPolicy { name, annotations, spec: written.spec })
             }
             Kind::Role => Object::Role(self.role()?),
             Kind::ClusterRole => Object::ClusterRole(self.role()?),

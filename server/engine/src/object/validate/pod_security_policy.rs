@@ -1,7 +1,8 @@
 //! PodSecurityPolicy. From `pkg/apis/policy/validation/validation.go` of Kubernetes v1.24, `ValidatePodSecurityPolicy`.
 //!
 //! Policies that Kubernetes takes and then cannot build (`MustRunAs` of users without ranges, of seLinux without
-//! options) are taken here too: they are for admission to skip.
+//! options) are taken here too: they are for admission to skip. Where two fields contradict each other, it is advice:
+//! admission has an order for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +51,7 @@ const SYSCTL_MAX: usize = 253;
 const CSI_NAME_MAX: usize = 63;
 
 /// Looks at everything but metadata's own rules.
-pub fn validate(policy: &PodSecurityPolicy, errors: &mut Errors) {
+pub fn validate(policy: &PodSecurityPolicy, errors: &mut Errors, advice: &mut Errors) {
     annotations(&policy.annotations, errors);
     let spec = &policy.spec;
     rule("spec.runAsUser", &spec.run_as_user.rule, &["MustRunAs", "MustRunAsNonRoot", "RunAsAny"], errors);
@@ -70,11 +71,11 @@ pub fn validate(policy: &PodSecurityPolicy, errors: &mut Errors) {
             errors.unsupported(format_args!("spec.volumes[{index}]"), volume, &VOLUMES);
         }
     }
-    capabilities(spec, errors);
+    capabilities(spec, advice);
     // Unset, allowPrivilegeEscalation is true: `SetDefaults_PodSecurityPolicySpec`.
     if spec.default_allow_privilege_escalation == Some(true) && spec.allow_privilege_escalation == Some(false)
     {
-        errors.push(
+        advice.push(
             "spec.defaultAllowPrivilegeEscalation",
             "cannot be true without also setting allowPrivilegeEscalation to true",
         );
@@ -97,11 +98,11 @@ pub fn validate(policy: &PodSecurityPolicy, errors: &mut Errors) {
     for (index, driver) in spec.allowed_csi_drivers.iter().enumerate() {
         csi_driver(&driver.name, &format!("spec.allowedCSIDrivers[{index}].name"), errors);
     }
-    sysctls("spec.allowedUnsafeSysctls", &spec.allowed_unsafe_sysctls, errors);
-    sysctls("spec.forbiddenSysctls", &spec.forbidden_sysctls, errors);
-    sysctl_overlaps(&spec.allowed_unsafe_sysctls, &spec.forbidden_sysctls, errors);
+    sysctls("spec.allowedUnsafeSysctls", &spec.allowed_unsafe_sysctls, errors, advice);
+    sysctls("spec.forbiddenSysctls", &spec.forbidden_sysctls, errors, advice);
+    sysctl_overlaps(&spec.allowed_unsafe_sysctls, &spec.forbidden_sysctls, advice);
     if let Some(strategy) = &spec.runtime_class {
-        runtime_class(strategy, errors);
+        runtime_class(strategy, errors, advice);
     }
 }
 
@@ -198,7 +199,7 @@ fn csi_driver(name: &str, path: &str, errors: &mut Errors) {
 }
 
 /// `validatePodSecurityPolicySysctls`.
-fn sysctls(path: &str, patterns: &[String], errors: &mut Errors) {
+fn sysctls(path: &str, patterns: &[String], errors: &mut Errors, advice: &mut Errors) {
     for (index, pattern) in patterns.iter().enumerate() {
         if pattern.is_empty() {
             errors.push(format_args!("{path}[{index}]"), "empty sysctl not allowed");
@@ -215,7 +216,7 @@ fn sysctls(path: &str, patterns: &[String], errors: &mut Errors) {
     }
     // The star covers everything only where it is the first sign, and a pattern that begins so has no other.
     if patterns.len() > 1 && patterns.iter().any(|pattern| pattern == "*") {
-        errors.push(path, "if '*' is present, must not specify other sysctls");
+        advice.push(path, "if '*' is present, must not specify other sysctls");
     }
 }
 
@@ -270,7 +271,7 @@ fn sysctl_overlaps(allowed: &[String], forbidden: &[String], errors: &mut Errors
 }
 
 /// `validateRuntimeClassStrategy`.
-fn runtime_class(strategy: &RuntimeClassStrategy, errors: &mut Errors) {
+fn runtime_class(strategy: &RuntimeClassStrategy, errors: &mut Errors, advice: &mut Errors) {
     let path = "spec.runtimeClass";
     let mut allowed = BTreeSet::new();
     for (index, name) in strategy.allowed_runtime_class_names.iter().enumerate() {
@@ -281,7 +282,7 @@ fn runtime_class(strategy: &RuntimeClassStrategy, errors: &mut Errors) {
             errors.invalid(&path, name, complaint);
         }
         if !allowed.insert(name.as_str()) {
-            errors.push(&path, format!("{name:?} is there twice"));
+            advice.push(&path, format!("{name:?} is there twice"));
         }
     }
     if let Some(name) = &strategy.default_runtime_class_name {
@@ -289,14 +290,14 @@ fn runtime_class(strategy: &RuntimeClassStrategy, errors: &mut Errors) {
             errors.invalid(format_args!("{path}.defaultRuntimeClassName"), name, complaint);
         }
         if !allowed.contains(name.as_str()) && !allowed.contains("*") {
-            errors.push(
+            advice.push(
                 format_args!("{path}.allowedRuntimeClassNames"),
                 format!("default {name:?} must be allowed"),
             );
         }
     }
     if allowed.contains("*") && strategy.allowed_runtime_class_names.len() > 1 {
-        errors.push(
+        advice.push(
             format_args!("{path}.allowedRuntimeClassNames"),
             "if '*' is present, must not specify other RuntimeClass names",
         );

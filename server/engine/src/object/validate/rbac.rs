@@ -1,8 +1,8 @@
 //! The four RBAC kinds. From `pkg/apis/rbac/validation/validation.go` of Kubernetes.
 //!
 //! Kubernetes' authorizer evaluates whatever it is given, also what its API server would have refused, and such an
-//! object can only grant less than its author may think. So these findings do not keep an object out: sources tell
-//! of them as warnings. The exception are selectors that cannot be read: see [`selectors`].
+//! object can only grant less than its author may think. So all of this is advice. The exception are selectors that
+//! cannot be read: see [`selectors`].
 
 use super::{Errors, names, selector};
 use crate::object::rbac::{AggregationRule, Binding, PolicyRule, Role, Subject};
