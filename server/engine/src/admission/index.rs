@@ -5,8 +5,6 @@ use std::sync::Arc;
 use super::policy::{Built, build};
 use super::request::{AdmitRequest, InvalidRequest};
 use super::{Decision, select};
-use crate::field::FieldError;
-use crate::object::validate::pod_security_policy::contradictions;
 use crate::object::{Change, Kind, Object};
 use crate::rbac;
 use crate::snapshot::Diagnostic;
@@ -23,18 +21,12 @@ impl Index {
         match change {
             Change::Upsert(object @ Object::PodSecurityPolicy(policy)) => {
                 let built = build(policy).map(Arc::new).map_err(Arc::from);
-                let unusable = built.as_ref().err().map(|error: &Arc<str>| {
-                    FieldError::new("spec", format!("{error}: the policy is skipped, as Kubernetes skips it"))
+                let unusable = built.as_ref().err().map(|error: &Arc<str>| Diagnostic {
+                    object: object.key(),
+                    field: "spec".to_owned(),
+                    message: format!("{error}: the policy is skipped, as Kubernetes skips it"),
                 });
-                let diagnostics = unusable
-                    .into_iter()
-                    .chain(contradictions(policy))
-                    .map(|FieldError { path, message }| Diagnostic {
-                        object: object.key(),
-                        field: path,
-                        message,
-                    })
-                    .collect();
+                let diagnostics = unusable.into_iter().collect();
                 self.policies.insert(policy.name.as_str().into(), built);
                 diagnostics
             }

@@ -10,7 +10,7 @@ use super::Text;
 use crate::object::meta::nullable;
 
 /// Field names of the volume sources with the names that PodSecurityPolicy has for them, in the order in which
-/// `GetVolumeFSType` asks (`pkg/security/podsecuritypolicy/util/util.go`). Two names differ.
+/// `GetVolumeFSType` asks (`pkg/security/podsecuritypolicy/util/util.go`). One name differs.
 const SOURCES: [(&str, &str); 29] = [
     ("hostPath", "hostPath"),
     ("emptyDir", "emptyDir"),
@@ -35,7 +35,7 @@ const SOURCES: [(&str, &str); 29] = [
     ("quobyte", "quobyte"),
     ("azureDisk", "azureDisk"),
     ("photonPersistentDisk", "photonPersistentDisk"),
-    ("storageos", "storageOS"),
+    ("storageos", "storageos"),
     ("projected", "projected"),
     ("portworxVolume", "portworxVolume"),
     ("scaleIO", "scaleIO"),

@@ -208,7 +208,11 @@ impl<'de, I: Input<'de>> Read<'_, I> {
                 let metadata = self.named(written.metadata);
                 self.metadata(&metadata, validate::names::dns_subdomain);
                 let ObjectMeta { name, annotations, .. } = metadata;
-                Object::PodSecurityPolicy(PodSecurityPolicy { name, annotations, spec: written.spec })
+                Object::PodSecurityPolicy(Box::new(PodSecurityPolicy {
+                    name,
+                    annotations,
+                    spec: written.spec,
+                }))
             }
             Kind::Role => Object::Role(self.role()?),
             Kind::ClusterRole => Object::ClusterRole(self.role()?),

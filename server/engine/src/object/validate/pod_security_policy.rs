@@ -12,8 +12,9 @@ use crate::object::pod_security_policy::{
     AllowedHostPath, GroupStrategy, IdRange, PodSecurityPolicySpec, RuntimeClassStrategy,
 };
 
-/// Volume types that a policy may allow. From `pkg/security/podsecuritypolicy/util`, `GetAllFSTypesAsSet`, and `*`.
-const VOLUMES: [&str; 30] = [
+/// Volume types that a policy may allow. From `pkg/security/podsecuritypolicy/util`, `GetAllFSTypesAsSet`, and `*`;
+/// and `storageOS`, as policies have it whose author did not know that Kubernetes spells this one `storageos`.
+const VOLUMES: [&str; 31] = [
     "*",
     "awsElasticBlockStore",
     "azureDisk",
@@ -43,6 +44,7 @@ const VOLUMES: [&str; 30] = [
     "scaleIO",
     "secret",
     "storageOS",
+    "storageos",
     "vsphereVolume",
 ];
 
