@@ -49,8 +49,8 @@ impl<T: Clone> Registry<T> {
         self.values.remove(id)
     }
 
-    /// How many values there are.
-    pub(crate) fn len(&self) -> usize {
-        self.ids.len()
+    /// Numbers and values, in order of the numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.values.iter()
     }
 }

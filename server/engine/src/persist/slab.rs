@@ -52,4 +52,9 @@ impl<T: Clone> Slab<T> {
         self.free_len += 1;
         value
     }
+
+    /// Numbers and values, in order of the numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0..self.next).filter_map(|id| Some((id, self.get(id)?)))
+    }
 }

@@ -16,7 +16,6 @@ const MAX_DEPTH: u32 = 9;
 #[derive(Clone, Debug)]
 pub(crate) struct Table<T> {
     root: Node<T>,
-    len: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -28,7 +27,7 @@ enum Node<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { root: Node::Empty, len: 0 }
+        Self { root: Node::Empty }
     }
 }
 
@@ -37,11 +36,6 @@ const fn way(hash: u64, depth: u32) -> usize {
 }
 
 impl<T: Clone> Table<T> {
-    /// How many entries there are.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     /// The entry with this hash for which `is_equal` holds.
     #[inline]
     pub(crate) fn find(&self, hash: u64, is_equal: impl FnMut(&T) -> bool) -> Option<&T> {
@@ -78,7 +72,6 @@ impl<T: Clone> Table<T> {
 
     /// Adds an entry. The caller knows that no equal one is there; `hasher` gives the hash of any entry.
     pub(crate) fn insert(&mut self, hash: u64, entry: T, hasher: impl Fn(&T) -> u64) {
-        self.len += 1;
         let mut node = &mut self.root;
         let mut depth = 0;
         loop {
@@ -130,7 +123,6 @@ impl<T: Clone> Table<T> {
                     if table.is_empty() {
                         *node = Node::Empty;
                     }
-                    self.len -= 1;
                     return Some(entry);
                 }
                 Node::Empty => return None,

@@ -32,7 +32,6 @@ proptest! {
             }
         }
         for (table, model) in frozen.into_iter().chain([(table, model)]) {
-            prop_assert_eq!(table.len(), model.len());
             for key in 0..2000 {
                 let found = table.find(hash(key, bits), |(other, _)| *other == key);
                 prop_assert_eq!(found.map(|(_, value)| value), model.get(&key));
@@ -113,5 +112,5 @@ fn registry_finds_values_by_themselves() {
     assert_eq!(registry.remove(5, a), Some("a"));
     assert_eq!(registry.find(5, |value| *value == "a"), None);
     assert_eq!(registry.find(5, |value| *value == "b"), Some((b, &"b")));
-    assert_eq!(registry.len(), 1);
+    assert!(registry.iter().eq([(b, &"b")]));
 }
