@@ -12,10 +12,10 @@ pub type Labels = BTreeMap<String, String>;
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
     /// Labels that must be there with exactly these values.
-    #[serde(deserialize_with = "super::meta::nullable")]
+    #[serde(deserialize_with = "super::meta::nullable_map")]
     pub match_labels: Labels,
     /// Further requirements.
-    #[serde(deserialize_with = "super::meta::nullable")]
+    #[serde(deserialize_with = "super::meta::objects")]
     pub match_expressions: Vec<Requirement>,
 }
 
@@ -27,7 +27,7 @@ pub struct Requirement {
     /// What is asked of it.
     pub operator: Operator,
     /// For `In` and `NotIn`.
-    #[serde(default, deserialize_with = "super::meta::nullable")]
+    #[serde(default, deserialize_with = "super::meta::nullable_list")]
     pub values: Vec<String>,
 }
 

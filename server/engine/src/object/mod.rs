@@ -3,12 +3,15 @@
 //! Sources hand these over, wrapped in [`Change`]s. Which objects are read, and from which API groups, is told by
 //! [`decode`](decode::decode).
 
+pub mod decode;
+pub mod ip;
 pub mod labels;
 pub mod meta;
 pub mod network_policy;
 pub mod pod;
 pub mod pod_security_policy;
 pub mod rbac;
+pub mod validate;
 
 use std::fmt;
 use std::sync::Arc;

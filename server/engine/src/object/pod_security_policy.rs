@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::meta::nullable;
+use super::meta::{nullable, nullable_list, nullable_object, nullable_objects, optional_object};
+
+/// The group of Gavel's own CustomResourceDefinition, for clusters that no longer have `policy/v1beta1`.
+pub const CRD_GROUP: &str = "policy.gavel.dev";
 
 /// A PodSecurityPolicy.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,31 +27,31 @@ pub struct PodSecurityPolicy {
 pub struct PodSecurityPolicySpec {
     #[serde(deserialize_with = "nullable")]
     pub privileged: bool,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_list")]
     pub default_add_capabilities: Vec<String>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_list")]
     pub required_drop_capabilities: Vec<String>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_list")]
     pub allowed_capabilities: Vec<String>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_list")]
     pub volumes: Vec<String>,
     #[serde(deserialize_with = "nullable")]
     pub host_network: bool,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_objects")]
     pub host_ports: Vec<HostPortRange>,
     #[serde(rename = "hostPID", deserialize_with = "nullable")]
     pub host_pid: bool,
     #[serde(rename = "hostIPC", deserialize_with = "nullable")]
     pub host_ipc: bool,
-    #[serde(rename = "seLinux", deserialize_with = "nullable")]
+    #[serde(rename = "seLinux", deserialize_with = "nullable_object")]
     pub se_linux: SeLinuxStrategy,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_object")]
     pub run_as_user: RunAsUserStrategy,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "optional_object")]
     pub run_as_group: Option<GroupStrategy>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_object")]
     pub supplemental_groups: GroupStrategy,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_object")]
     pub fs_group: GroupStrategy,
     #[serde(deserialize_with = "nullable")]
     pub read_only_root_filesystem: bool,
@@ -57,37 +60,43 @@ pub struct PodSecurityPolicySpec {
     /// Unset means true.
     #[serde(deserialize_with = "nullable")]
     pub allow_privilege_escalation: Option<bool>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_objects")]
     pub allowed_host_paths: Vec<AllowedHostPath>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_objects")]
     pub allowed_flex_volumes: Vec<AllowedFlexVolume>,
-    #[serde(rename = "allowedCSIDrivers", deserialize_with = "nullable")]
+    #[serde(rename = "allowedCSIDrivers", deserialize_with = "nullable_objects")]
     pub allowed_csi_drivers: Vec<AllowedCsiDriver>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_list")]
     pub allowed_unsafe_sysctls: Vec<String>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_list")]
     pub forbidden_sysctls: Vec<String>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_list")]
     pub allowed_proc_mount_types: Vec<String>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "optional_object")]
     pub runtime_class: Option<RuntimeClassStrategy>,
 }
 
 /// Host ports from `min` to `max`, inclusive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct HostPortRange {
     /// First port.
+    #[serde(deserialize_with = "nullable")]
     pub min: i32,
     /// Last port.
+    #[serde(deserialize_with = "nullable")]
     pub max: i32,
 }
 
 /// User or group ids from `min` to `max`, inclusive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct IdRange {
     /// First id.
+    #[serde(deserialize_with = "nullable")]
     pub min: i64,
     /// Last id.
+    #[serde(deserialize_with = "nullable")]
     pub max: i64,
 }
 
@@ -99,7 +108,7 @@ pub struct SeLinuxStrategy {
     #[serde(deserialize_with = "nullable")]
     pub rule: String,
     /// Required by `MustRunAs`.
-    #[serde(rename = "seLinuxOptions", deserialize_with = "nullable")]
+    #[serde(rename = "seLinuxOptions", deserialize_with = "optional_object")]
     pub options: Option<SeLinuxOptions>,
 }
 
@@ -129,7 +138,7 @@ pub struct RunAsUserStrategy {
     #[serde(deserialize_with = "nullable")]
     pub rule: String,
     /// Required by `MustRunAs`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_objects")]
     pub ranges: Vec<IdRange>,
 }
 
@@ -141,7 +150,7 @@ pub struct GroupStrategy {
     #[serde(deserialize_with = "nullable")]
     pub rule: String,
     /// Required by `MustRunAs` and `MayRunAs`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_objects")]
     pub ranges: Vec<IdRange>,
 }
 
@@ -180,7 +189,7 @@ pub struct AllowedCsiDriver {
 #[serde(rename_all = "camelCase", default)]
 pub struct RuntimeClassStrategy {
     /// `*` means every runtime class.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_list")]
     pub allowed_runtime_class_names: Vec<String>,
     /// Filled into pods that name none.
     #[serde(deserialize_with = "nullable")]

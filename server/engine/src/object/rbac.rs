@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{LabelSelector, ObjectMeta, meta::nullable};
+use super::meta::{nullable, nullable_list, nullable_object, nullable_objects, optional_object};
+use super::{LabelSelector, ObjectMeta};
 
 /// A Role or a ClusterRole.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -11,10 +12,10 @@ pub struct Role {
     /// Name, namespace (of a Role), labels (which aggregation looks at).
     pub metadata: ObjectMeta,
     /// What it grants.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_objects")]
     pub rules: Vec<PolicyRule>,
     /// ClusterRole only: take the rules of the ClusterRoles that one of these selects.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "optional_object")]
     pub aggregation_rule: Option<AggregationRule>,
 }
 
@@ -23,7 +24,7 @@ pub struct Role {
 #[serde(rename_all = "camelCase", default)]
 pub struct AggregationRule {
     /// A role is taken when any of these matches its labels.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_objects")]
     pub cluster_role_selectors: Vec<LabelSelector>,
 }
 
@@ -32,19 +33,19 @@ pub struct AggregationRule {
 #[serde(rename_all = "camelCase", default)]
 pub struct PolicyRule {
     /// `*` means every verb.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_list")]
     pub verbs: Vec<String>,
     /// `*` means every group; the core group is `""`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_list")]
     pub api_groups: Vec<String>,
     /// `*`, `RESOURCE`, `RESOURCE/SUBRESOURCE`, `*/SUBRESOURCE`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_list")]
     pub resources: Vec<String>,
     /// Empty means every name; `*` is no wildcard here.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_list")]
     pub resource_names: Vec<String>,
     /// Paths; a trailing `*` means every path that begins so.
-    #[serde(rename = "nonResourceURLs", deserialize_with = "nullable")]
+    #[serde(rename = "nonResourceURLs", deserialize_with = "nullable_list")]
     pub non_resource_urls: Vec<String>,
 }
 
@@ -55,10 +56,10 @@ pub struct Binding {
     /// Name, and namespace of a RoleBinding.
     pub metadata: ObjectMeta,
     /// Who is granted the role.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_objects")]
     pub subjects: Vec<Subject>,
     /// Which role; it need not exist.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_object")]
     pub role_ref: RoleRef,
 }
 
