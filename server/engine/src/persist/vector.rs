@@ -80,7 +80,7 @@ impl<T: Clone + Default> Vector<T> {
                 }
                 Node::Leaf(leaf) => return &mut Arc::make_mut(leaf)[index as usize % LEAF],
                 Node::Empty if height == 0 => {
-                    *node = Node::Leaf(Arc::new(std::array::from_fn(|_| T::default())))
+                    *node = Node::Leaf(Arc::new(std::array::from_fn(|_| T::default())));
                 }
                 Node::Empty => *node = Node::Branch(Arc::new([const { Node::Empty }; WAYS])),
             }
