@@ -14,6 +14,7 @@ pub mod admission;
 pub mod field;
 pub mod network;
 pub mod object;
+mod persist;
 pub mod rbac;
 pub mod selector;
 pub mod snapshot;

@@ -1,0 +1,133 @@
+//! Whose address is it?
+
+use std::hash::BuildHasher;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use foldhash::fast::RandomState;
+
+use crate::persist::{IdSet, Table};
+
+/// The pod that has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    /// The pod's number.
+    pub(super) pod: u32,
+    /// The identity's number; [`HOST_NETWORK`] if policies do not hold the pod.
+    pub(super) identity: u32,
+}
+
+/// In place of the identity of a pod that shares its node's network.
+pub(super) const HOST_NETWORK: u32 = u32::MAX;
+/// In place of the pod when several have the address.
+const SHARED: u32 = u32::MAX;
+
+/// Addresses of pods. The families are kept apart, which keeps entries small: of these tables every decision about
+/// addresses reads.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Addresses {
+    hasher: RandomState,
+    v4: Table<(Ipv4Addr, Owner)>,
+    v6: Table<(Ipv6Addr, Owner)>,
+    /// The pods that share an address.
+    shared: Table<(IpAddr, IdSet)>,
+}
+
+fn hash_v4(hasher: &RandomState, address: Ipv4Addr) -> u64 {
+    hasher.hash_one(address.to_bits())
+}
+
+fn hash_v6(hasher: &RandomState, address: Ipv6Addr) -> u64 {
+    hasher.hash_one(address.to_bits())
+}
+
+impl Addresses {
+    /// The one pod that has the address. One that several have is no pod's: which of them is meant, nobody can tell.
+    #[inline]
+    pub(super) fn owner(&self, address: IpAddr) -> Option<Owner> {
+        self.entry(address).filter(|owner| owner.pod != SHARED)
+    }
+
+    #[inline]
+    fn entry(&self, address: IpAddr) -> Option<Owner> {
+        match address {
+            IpAddr::V4(address) => {
+                let hash = hash_v4(&self.hasher, address);
+                self.v4.find(hash, |(other, _)| *other == address).map(|(_, owner)| *owner)
+            }
+            IpAddr::V6(address) => {
+                let hash = hash_v6(&self.hasher, address);
+                self.v6.find(hash, |(other, _)| *other == address).map(|(_, owner)| *owner)
+            }
+        }
+    }
+
+    /// The pod has the address from now on.
+    pub(super) fn insert(&mut self, address: IpAddr, owner: Owner) {
+        let Some(present) = self.entry(address) else { return self.put(address, owner) };
+        if present.pod == SHARED {
+            let hash = self.hasher.hash_one(address);
+            if let Some((_, pods)) = self.shared.find_mut(hash, |(other, _)| *other == address) {
+                pods.insert(owner.pod);
+            }
+            return;
+        }
+        let mut pods = IdSet::default();
+        pods.insert(present.pod);
+        pods.insert(owner.pod);
+        let hasher = self.hasher.clone();
+        let hash = hasher.hash_one(address);
+        self.shared.insert(hash, (address, pods), |(address, _)| hasher.hash_one(address));
+        self.put(address, Owner { pod: SHARED, identity: HOST_NETWORK });
+    }
+
+    /// The pod does not have the address any more; `owner_of` tells of any other pod.
+    pub(super) fn remove(&mut self, address: IpAddr, pod: u32, owner_of: impl FnOnce(u32) -> Option<Owner>) {
+        let Some(present) = self.entry(address) else { return };
+        if present.pod == pod {
+            return self.take(address);
+        }
+        let hash = self.hasher.hash_one(address);
+        let Some((_, pods)) = self.shared.find_mut(hash, |(other, _)| *other == address) else { return };
+        pods.remove(pod);
+        if pods.len() > 1 {
+            return;
+        }
+        let last = pods.iter().next().and_then(owner_of);
+        self.shared.remove(hash, |(other, _)| *other == address);
+        match last {
+            Some(owner) => self.put(address, owner),
+            None => self.take(address),
+        }
+    }
+
+    fn put(&mut self, address: IpAddr, owner: Owner) {
+        let hasher = &self.hasher;
+        match address {
+            IpAddr::V4(address) => {
+                let hash = hash_v4(hasher, address);
+                match self.v4.find_mut(hash, |(other, _)| *other == address) {
+                    Some((_, present)) => *present = owner,
+                    None => self.v4.insert(hash, (address, owner), |(address, _)| hash_v4(hasher, *address)),
+                }
+            }
+            IpAddr::V6(address) => {
+                let hash = hash_v6(hasher, address);
+                match self.v6.find_mut(hash, |(other, _)| *other == address) {
+                    Some((_, present)) => *present = owner,
+                    None => self.v6.insert(hash, (address, owner), |(address, _)| hash_v6(hasher, *address)),
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => {
+                self.v4.remove(hash_v4(&self.hasher, address), |(other, _)| *other == address);
+            }
+            IpAddr::V6(address) => {
+                self.v6.remove(hash_v6(&self.hasher, address), |(other, _)| *other == address);
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! From an end as asked for to what policies can tell of it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Index;
+use super::addresses::{HOST_NETWORK, Owner};
+use super::identities::Identity;
+use super::namespaces::implied_labels;
+use super::pods::PodRecord;
+use super::policy::{CompiledPolicy, Direction};
+use super::question::{End, FlowError};
+use super::selectors::Scope;
+use crate::object::Labels;
+
+/// What policies can tell of an end, besides its address.
+#[derive(Clone, Debug)]
+pub(super) enum Who<'s> {
+    /// A pod of this identity, and the identity's number.
+    Pod(u32, &'s Identity),
+    /// A pod that does not exist yet.
+    Unborn(Arc<Unborn>),
+    /// A pod that policies do not hold.
+    HostNetwork,
+    /// No pod.
+    Nobody,
+}
+
+/// A pod that does not exist yet: its labels are held against selectors directly.
+#[derive(Debug)]
+pub(super) struct Unborn {
+    /// Unset: nothing else speaks of the namespace.
+    pub(super) namespace: Option<u32>,
+    pub(super) labels: Labels,
+    pub(super) namespace_labels: Arc<Labels>,
+    ingress: Vec<Arc<CompiledPolicy>>,
+    egress: Vec<Arc<CompiledPolicy>>,
+}
+
+impl Unborn {
+    pub(super) fn isolating(&self, direction: Direction) -> &[Arc<CompiledPolicy>] {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+}
+
+/// One end, with every address it may use.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate<'s> {
+    pub(super) who: Who<'s>,
+    /// The pod's number, where it is one certain pod.
+    pub(super) pod: Option<u32>,
+    pub(super) addresses: Candidates<'s>,
+}
+
+/// The addresses an end may use.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Candidates<'s> {
+    /// This one, as asked for.
+    Given(IpAddr),
+    /// One of these; none: nobody knows.
+    Listed(&'s [IpAddr]),
+}
+
+impl Candidates<'_> {
+    pub(super) fn as_slice(&self) -> &[IpAddr] {
+        match self {
+            Candidates::Given(address) => std::slice::from_ref(address),
+            Candidates::Listed(addresses) => addresses,
+        }
+    }
+}
+
+/// An end, or the pods that an end stands for.
+pub(super) enum Resolved<'s> {
+    One(Candidate<'s>),
+    Several(Vec<Candidate<'s>>),
+}
+
+impl<'s> Resolved<'s> {
+    pub(super) fn into_vec(self) -> Vec<Candidate<'s>> {
+        match self {
+            Resolved::One(candidate) => vec![candidate],
+            Resolved::Several(candidates) => candidates,
+        }
+    }
+}
+
+impl Index {
+    /// `role` is `source` or `destination`.
+    #[inline]
+    pub(super) fn resolve(&self, role: &str, end: &End<'_>) -> Result<Resolved<'_>, FlowError> {
+        match end {
+            End::Ip(address) => Ok(Resolved::One(self.by_address(address.to_canonical()))),
+            End::Pod { namespace, name, ip } => self.by_name(role, namespace, name, *ip).map(Resolved::One),
+            End::Workload { namespace, kind, name } => self.by_workload(role, namespace, kind, name),
+            End::Labels { namespace, labels } => Ok(Resolved::One(self.by_labels(namespace, labels))),
+        }
+    }
+
+    #[inline]
+    fn by_address(&self, address: IpAddr) -> Candidate<'_> {
+        let owner = self.addresses.owner(address);
+        let who = match owner {
+            None => Who::Nobody,
+            Some(Owner { identity: HOST_NETWORK, .. }) => Who::HostNetwork,
+            Some(Owner { identity, .. }) => self.who(identity),
+        };
+        Candidate { who, pod: owner.map(|owner| owner.pod), addresses: Candidates::Given(address) }
+    }
+
+    #[inline]
+    fn who(&self, identity: u32) -> Who<'_> {
+        self.identities.get(identity).map_or(Who::Nobody, |found| Who::Pod(identity, found))
+    }
+
+    fn who_is(&self, pod: &PodRecord) -> Who<'_> {
+        if pod.host_network { Who::HostNetwork } else { self.who(pod.identity) }
+    }
+
+    fn by_name(
+        &self,
+        role: &str,
+        namespace: &str,
+        name: &str,
+        ip: Option<IpAddr>,
+    ) -> Result<Candidate<'_>, FlowError> {
+        let Some((id, pod)) = self.find_pod(namespace, name) else {
+            return Err(FlowError::new(format!("{role}.pod"), self.no_such("Pod", namespace, name)));
+        };
+        let addresses = match ip.map(|ip| ip.to_canonical()) {
+            None => Candidates::Listed(pod.live_addresses()),
+            Some(ip) if pod.live_addresses().contains(&ip) => Candidates::Given(ip),
+            Some(ip) => {
+                let message = match pod.live_addresses() {
+                    _ if pod.terminated => {
+                        format!("Pod \"{namespace}/{name}\" has terminated: no address is its own any more")
+                    }
+                    [] => format!("Pod \"{namespace}/{name}\" has no known address"),
+                    addresses => {
+                        let own: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                        format!("Pod \"{namespace}/{name}\" has {}, not {ip}", own.join(" and "))
+                    }
+                };
+                return Err(FlowError::new(format!("{role}.pod.ip"), message));
+            }
+        };
+        Ok(Candidate { who: self.who_is(pod), pod: Some(id), addresses })
+    }
+
+    /// The pods that a workload owns and that have not terminated; else those of its template; else those that have.
+    fn by_workload(
+        &self,
+        role: &str,
+        namespace: &str,
+        kind: &str,
+        name: &str,
+    ) -> Result<Resolved<'_>, FlowError> {
+        let workload = self.find_workload(namespace, kind, name);
+        let mut pods: Vec<_> = workload
+            .into_iter()
+            .flat_map(|workload| workload.pods.iter())
+            .filter_map(|id| Some((id, &**self.pods.get(id)?)))
+            .collect();
+        if pods.is_empty() && kind == "Pod" {
+            pods.extend(self.find_pod(namespace, name));
+        }
+        if pods.iter().any(|(_, pod)| !pod.terminated) {
+            pods.retain(|(_, pod)| !pod.terminated);
+        } else if let Some(template) = workload.and_then(|workload| workload.template) {
+            let who = if template.host_network { Who::HostNetwork } else { self.who(template.identity) };
+            let addresses = Candidates::Listed(&[]);
+            return Ok(Resolved::One(Candidate { who, pod: None, addresses }));
+        }
+        if pods.is_empty() {
+            return Err(FlowError::new(format!("{role}.workload"), self.no_such(kind, namespace, name)));
+        }
+        // By name, so that answers do not depend on the order in which pods came.
+        pods.sort_unstable_by(|(_, a), (_, b)| a.name.cmp(&b.name));
+        let candidates = pods.into_iter().map(|(id, pod)| Candidate {
+            who: self.who_is(pod),
+            pod: Some(id),
+            addresses: Candidates::Listed(pod.live_addresses()),
+        });
+        Ok(Resolved::Several(candidates.collect()))
+    }
+
+    fn by_labels(&self, namespace: &str, labels: &Labels) -> Candidate<'_> {
+        let found = self.find_namespace(namespace);
+        let mut matching = Vec::new();
+        if let Some((id, _)) = found {
+            self.matching_pod_selectors(Scope::Namespace(id), labels, &mut matching);
+        }
+        let mut policies: Vec<_> = matching
+            .into_iter()
+            .filter_map(|selector| self.selector_uses.get(selector))
+            .flat_map(|uses| uses.subjects.iter().cloned())
+            .collect();
+        policies.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        let isolating = |direction| {
+            let isolating = policies.iter().filter(|policy| policy.isolates(direction));
+            isolating.cloned().collect()
+        };
+        let unborn = Unborn {
+            namespace: found.map(|(id, _)| id),
+            labels: labels.clone(),
+            namespace_labels: found.map_or_else(
+                || Arc::new(implied_labels(namespace)),
+                |(_, namespace)| Arc::clone(&namespace.labels),
+            ),
+            ingress: isolating(Direction::Ingress),
+            egress: isolating(Direction::Egress),
+        };
+        Candidate { who: Who::Unborn(Arc::new(unborn)), pod: None, addresses: Candidates::Listed(&[]) }
+    }
+
+    /// What to say of something that is not there.
+    fn no_such(&self, kind: &str, namespace: &str, name: &str) -> String {
+        const KINDS: [&str; 8] = [
+            "Deployment",
+            "StatefulSet",
+            "DaemonSet",
+            "ReplicaSet",
+            "ReplicationController",
+            "Job",
+            "CronJob",
+            "Pod",
+        ];
+        let mut message = format!("{kind} \"{namespace}/{name}\" does not exist");
+        if !KINDS.contains(&kind) {
+            let kinds = KINDS.join(", ");
+            message += &format!(
+                ", nor is \"{kind}\" the kind of any owner of that name: kinds are written as in manifests, {kinds}"
+            );
+        } else if self.find_namespace(namespace).is_none() {
+            message += &format!(", nor does anything else in namespace \"{namespace}\"");
+        }
+        message
+    }
+}

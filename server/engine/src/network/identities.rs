@@ -1,0 +1,190 @@
+//! Identities: what NetworkPolicy can tell of a pod but its address. Pods alike share one.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::Index;
+use super::policy::{CompiledPolicy, Direction};
+use super::postings::label_hash;
+use super::selectors::{Scope, is_empty};
+use crate::object::{ContainerPort, Labels, Protocol};
+use crate::persist::IdSet;
+
+/// Namespace, labels and named ports.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    pub(super) namespace: u32,
+    pub(super) labels: Arc<Labels>,
+    /// In ascending order, none twice.
+    ports: Arc<[ContainerPort]>,
+    /// The policies that isolate its pods for ingress, in order of their names.
+    ingress: Vec<Arc<CompiledPolicy>>,
+    /// The policies that isolate its pods for egress, in order of their names.
+    egress: Vec<Arc<CompiledPolicy>>,
+}
+
+impl Identity {
+    #[inline]
+    pub(super) fn isolating(&self, direction: Direction) -> &[Arc<CompiledPolicy>] {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+
+    /// Whether some container calls this port so. Containers of one pod may use a name twice: each of them counts.
+    pub(super) fn has_named_port(&self, name: &str, protocol: Protocol, port: u16) -> bool {
+        self.ports.iter().any(|named| named.port == port && named.protocol == protocol && named.name == name)
+    }
+
+    fn insert(&mut self, policy: &Arc<CompiledPolicy>) {
+        for (isolates, list) in
+            [(policy.isolates_ingress, &mut self.ingress), (policy.isolates_egress, &mut self.egress)]
+        {
+            if isolates {
+                let place = list.partition_point(|other| other.name < policy.name);
+                list.insert(place, Arc::clone(policy));
+            }
+        }
+    }
+
+    fn remove(&mut self, policy: &Arc<CompiledPolicy>) {
+        for list in [&mut self.ingress, &mut self.egress] {
+            if let Ok(place) = list.binary_search_by(|other| other.name.cmp(&policy.name)) {
+                list.remove(place);
+            }
+        }
+    }
+}
+
+impl Index {
+    /// The number of an identity, which stands for one pod or template more from now on.
+    pub(super) fn acquire_identity(
+        &mut self,
+        namespace: u32,
+        labels: &Labels,
+        ports: &[ContainerPort],
+    ) -> u32 {
+        let mut ports: SmallVec<[&ContainerPort; 4]> = ports.iter().collect();
+        ports.sort_unstable();
+        ports.dedup();
+        let hash = self.hasher.hash_one((namespace, labels, &ports[..]));
+        let found = self.identities.find(hash, |other| {
+            other.namespace == namespace
+                && other.ports.iter().eq(ports.iter().copied())
+                && *other.labels == *labels
+        });
+        let id = match found {
+            Some((id, _)) => id,
+            None => {
+                let identity = Identity {
+                    namespace,
+                    labels: Arc::new(labels.clone()),
+                    ports: ports.into_iter().cloned().collect(),
+                    ingress: Vec::new(),
+                    egress: Vec::new(),
+                };
+                self.add_identity(hash, identity)
+            }
+        };
+        *self.identity_references.get_mut(id) += 1;
+        id
+    }
+
+    /// The identity stands for one pod or template less.
+    pub(super) fn release_identity(&mut self, id: u32) {
+        let references = self.identity_references.get_mut(id);
+        *references -= 1;
+        if *references == 0 {
+            self.remove_identity(id);
+        }
+    }
+
+    fn add_identity(&mut self, hash: u64, mut identity: Identity) -> u32 {
+        let (namespace, labels) = (identity.namespace, Arc::clone(&identity.labels));
+        let selectors = self.selectors_of(namespace, &labels);
+        let mut policies: Vec<_> = selectors
+            .iter()
+            .filter_map(|selector| self.selector_uses.get(*selector))
+            .flat_map(|uses| uses.subjects.iter().cloned())
+            .collect();
+        policies.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        identity.ingress.extend(policies.iter().filter(|policy| policy.isolates_ingress).cloned());
+        identity.egress.extend(policies.into_iter().filter(|policy| policy.isolates_egress));
+        let id = self.identities.insert(hash, identity);
+        for selector in selectors {
+            if self.pod_selectors.get(selector).is_some_and(|selector| !is_empty(&selector.labels)) {
+                self.selected.get_mut(selector).insert(id);
+            }
+        }
+        for (key, value) in &*labels {
+            self.identity_labels.insert(label_hash(&self.hasher, namespace, key, value), id);
+        }
+        if let Some(namespace) = self.namespace_mut(namespace) {
+            namespace.identities.insert(id);
+        }
+        id
+    }
+
+    fn remove_identity(&mut self, id: u32) {
+        let Some(identity) = self.identities.get(id).cloned() else { return };
+        for selector in self.selectors_of(identity.namespace, &identity.labels) {
+            self.selected.get_mut(selector).remove(id);
+        }
+        for (key, value) in &*identity.labels {
+            self.identity_labels.remove(label_hash(&self.hasher, identity.namespace, key, value), id);
+        }
+        let ports: SmallVec<[&ContainerPort; 4]> = identity.ports.iter().collect();
+        let hash = self.hasher.hash_one((identity.namespace, &*identity.labels, &ports[..]));
+        self.identities.remove(hash, id);
+        if let Some(namespace) = self.namespace_mut(identity.namespace) {
+            namespace.identities.remove(id);
+        }
+        self.tidy_namespace(identity.namespace);
+    }
+
+    /// The pod selectors, of every scope, that match pods of this namespace with these labels.
+    pub(super) fn selectors_of(&self, namespace: u32, labels: &Labels) -> Vec<u32> {
+        let mut matching = Vec::new();
+        self.matching_pod_selectors(Scope::Namespace(namespace), labels, &mut matching);
+        let scopes = self.namespaces.get(namespace).map(|namespace| &namespace.selectors);
+        for scope in scopes.into_iter().flat_map(IdSet::iter) {
+            self.matching_pod_selectors(Scope::Namespaces(scope), labels, &mut matching);
+        }
+        matching
+    }
+
+    /// Enters a policy at the identities it isolates.
+    pub(super) fn isolate(&mut self, policy: &Arc<CompiledPolicy>) {
+        for id in self.subjects_of(policy) {
+            if let Some(identity) = self.identities.get_mut(id) {
+                identity.insert(policy);
+            }
+        }
+        self.selector_uses.get_mut(policy.subject).subjects.push(Arc::clone(policy));
+    }
+
+    /// Takes a policy out of the identities it isolates.
+    pub(super) fn unisolate(&mut self, policy: &Arc<CompiledPolicy>) {
+        for id in self.subjects_of(policy) {
+            if let Some(identity) = self.identities.get_mut(id) {
+                identity.remove(policy);
+            }
+        }
+        let subjects = &mut self.selector_uses.get_mut(policy.subject).subjects;
+        subjects.retain(|other| !Arc::ptr_eq(other, policy));
+    }
+
+    fn subjects_of(&self, policy: &CompiledPolicy) -> Vec<u32> {
+        let everybody =
+            self.pod_selectors.get(policy.subject).is_some_and(|selector| is_empty(&selector.labels));
+        let identities = if everybody {
+            self.namespaces.get(policy.namespace_id).map(|namespace| &namespace.identities)
+        } else {
+            self.selected.get(policy.subject)
+        };
+        identities.into_iter().flat_map(IdSet::iter).collect()
+    }
+}

@@ -1,0 +1,212 @@
+//! Whatever order changes come in, answers are those of an index built at once, and of the slow evaluator.
+
+use proptest::prelude::*;
+
+use super::slow::{Slow, SlowLeg};
+use super::{
+    Change, ContainerPort, End, FlowRequest, Index, IpBlock, Kind, LabelSelector, Labels, Leg, NetworkPolicy,
+    Object, ObjectKey, ObjectMeta, Operator, Peer, Pod, PolicyPort, PortMatch, Protocol, Requirement, Rule,
+    address, index,
+};
+
+const NAMESPACES: [&str; 3] = ["a", "b", "c"];
+const PODS: [&str; 4] = ["p", "q", "r", "s"];
+const KEYS: [&str; 2] = ["app", "kubernetes.io/metadata.name"];
+const VALUES: [&str; 2] = ["a", "b"];
+const ADDRESSES: [&str; 6] = ["10.0.0.1", "10.0.0.2", "10.0.1.1", "10.0.1.2", "fd00::1", "192.168.0.1"];
+const BLOCKS: [&str; 6] = ["0.0.0.0/0", "10.0.0.0/24", "10.0.0.0/15", "10.0.1.2/32", "10.0.0.0/31", "::/0"];
+
+fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = String> {
+    prop::sample::select(texts).prop_map(str::to_owned)
+}
+
+fn some_labels() -> impl Strategy<Value = Labels> {
+    prop::collection::btree_map(one_of(&KEYS), one_of(&VALUES), 0..3)
+}
+
+fn selector() -> impl Strategy<Value = LabelSelector> {
+    let operator =
+        prop::sample::select(vec![Operator::In, Operator::NotIn, Operator::Exists, Operator::DoesNotExist]);
+    let requirement = (one_of(&KEYS), operator, prop::collection::vec(one_of(&VALUES), 1..3)).prop_map(
+        |(key, operator, values)| {
+            let lists = matches!(operator, Operator::In | Operator::NotIn);
+            Requirement { key, operator, values: if lists { values } else { Vec::new() } }
+        },
+    );
+    let labels = prop::collection::btree_map(one_of(&KEYS), one_of(&VALUES), 0..2);
+    (labels, prop::collection::vec(requirement, 0..=1))
+        .prop_map(|(match_labels, match_expressions)| LabelSelector { match_labels, match_expressions })
+}
+
+fn protocol() -> impl Strategy<Value = Protocol> {
+    prop::sample::select(vec![Protocol::Tcp, Protocol::Tcp, Protocol::Udp])
+}
+
+fn peer() -> impl Strategy<Value = Peer> {
+    let cidr = || one_of(&BLOCKS).prop_map(|cidr| cidr.parse().unwrap());
+    prop_oneof![
+        3 => (prop::option::of(selector()), prop::option::of(selector())).prop_map(|(namespace_selector, pod_selector)| {
+            Peer::Pods { namespace_selector, pod_selector }
+        }),
+        1 => (cidr(), prop::collection::vec(cidr(), 0..2))
+            .prop_map(|(cidr, except)| Peer::IpBlock(IpBlock { cidr, except })),
+    ]
+}
+
+fn port() -> impl Strategy<Value = PolicyPort> {
+    let port = prop_oneof![
+        Just(PortMatch::All),
+        (1u16..4, 0u16..2).prop_map(|(first, more)| PortMatch::Range(first, first + more)),
+        one_of(&["http", "dns"]).prop_map(PortMatch::Name),
+    ];
+    (protocol(), port).prop_map(|(protocol, port)| PolicyPort { protocol, port })
+}
+
+fn rules() -> impl Strategy<Value = Vec<Rule>> {
+    let ports = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(port(), 1..3)];
+    let rule = (prop::collection::vec(peer(), 0..3), ports);
+    prop::collection::vec(rule.prop_map(|(peers, ports)| Rule { peers, ports }), 0..3)
+}
+
+fn object() -> impl Strategy<Value = Object> {
+    let namespace = || one_of(&NAMESPACES);
+    let named_port = (one_of(&["http", "dns"]), protocol(), 1u16..4)
+        .prop_map(|(name, protocol, port)| ContainerPort { name, protocol, port });
+    let pod = (
+        (namespace(), one_of(&PODS), some_labels()),
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.1),
+        prop::collection::vec(named_port, 0..3),
+        prop::option::weighted(0.9, one_of(&ADDRESSES)),
+    );
+    let pod = pod.prop_map(|((namespace, name, labels), host_network, terminated, ports, ip)| Pod {
+        namespace,
+        name,
+        labels,
+        owner: None,
+        host_network,
+        terminated,
+        ports,
+        addresses: ip.iter().map(|ip| address(ip)).collect(),
+    });
+    let policy = ((namespace(), one_of(&PODS), selector()), any::<bool>(), any::<bool>(), rules(), rules());
+    let policy = policy.prop_map(
+        |((namespace, name, pod_selector), isolates_ingress, isolates_egress, ingress, egress)| {
+            NetworkPolicy {
+                namespace,
+                name,
+                pod_selector,
+                isolates_ingress,
+                isolates_egress,
+                ingress,
+                egress,
+            }
+        },
+    );
+    prop_oneof![
+        2 => (namespace(), some_labels()).prop_map(|(name, labels)| {
+            Object::Namespace(ObjectMeta { name, labels, ..ObjectMeta::default() })
+        }),
+        3 => pod.prop_map(Object::Pod),
+        3 => policy.prop_map(Object::NetworkPolicy),
+    ]
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let name = prop_oneof![one_of(&PODS), one_of(&NAMESPACES)];
+    let kind = prop::sample::select(vec![Kind::Namespace, Kind::Pod, Kind::NetworkPolicy]);
+    prop_oneof![
+        3 => object().prop_map(Change::Upsert),
+        1 => (kind, one_of(&NAMESPACES), name).prop_map(|(kind, namespace, name)| {
+            let namespace = if kind == Kind::Namespace { "" } else { &*namespace };
+            Change::Remove(ObjectKey { kind, namespace: namespace.into(), name: name.as_str().into() })
+        }),
+    ]
+}
+
+fn assert_same(leg: &Leg<'_>, slow: &SlowLeg, request: &FlowRequest<'_>) {
+    let isolating: Vec<_> = leg.isolating.iter().map(|policy| policy.name.to_string()).collect();
+    let leg = SlowLeg { allowed: leg.allowed, isolating, allowed_by: leg.allowed_by };
+    assert_eq!(&leg, slow, "{request:?}");
+}
+
+/// All ends there may be, against each other.
+fn assert_agree(index: &Index, slow: &Slow, unborn: &Labels) {
+    let pods = NAMESPACES
+        .iter()
+        .flat_map(|namespace| PODS.iter().map(|name| End::Pod { namespace, name, ip: None }));
+    let addresses = ADDRESSES.iter().map(|ip| End::Ip(address(ip)));
+    let unborn =
+        [End::Labels { namespace: "a", labels: unborn }, End::Labels { namespace: "d", labels: unborn }];
+    let ends: Vec<_> = pods.chain(addresses).chain(unborn).collect();
+    for (place, source) in ends.iter().enumerate() {
+        for destination in &ends {
+            let port = place as u16 % 4 + 1;
+            for protocol in [Protocol::Tcp, Protocol::Udp] {
+                let request =
+                    FlowRequest { source: source.clone(), destination: destination.clone(), protocol, port };
+                match (index.check_flow(&request), slow.check(&request)) {
+                    (Ok(decision), Some([egress, ingress])) => {
+                        assert_same(&decision.egress, &egress, &request);
+                        assert_same(&decision.ingress, &ingress, &request);
+                        assert_trace(index, &request);
+                    }
+                    // Two pods without an address family in common: the slow evaluator does not look at that.
+                    (Err(error), Some(_)) => assert_eq!(error.end, "destination", "{request:?}: {error}"),
+                    (Err(error), None) => assert!(error.end.ends_with(".pod"), "{request:?}: {error}"),
+                    (Ok(_), None) => panic!("{request:?} was answered"),
+                }
+            }
+        }
+    }
+}
+
+/// The first rule of the trace that matches is the rule that allowed it.
+fn assert_trace(index: &Index, request: &FlowRequest<'_>) {
+    let decision = index.check_flow(request).unwrap();
+    let (egress, ingress) = index.trace_flow(request).unwrap();
+    for (leg, trace) in [(decision.egress, egress), (decision.ingress, ingress)] {
+        let first = trace.iter().find(|trace| trace.peer_matched && trace.port_matched);
+        assert_eq!(leg.allowed_by, first.map(|trace| (trace.policy, trace.rule)), "{request:?}");
+    }
+}
+
+/// Nothing but what is empty at the start may be left.
+fn assert_nothing_left(index: &Index) {
+    assert_eq!(index.identities.iter().count(), 0);
+    assert_eq!(index.namespaces.iter().count(), 0);
+    assert_eq!(index.namespace_selectors.iter().count(), 0);
+    assert_eq!(index.pod_selectors.iter().count(), 0);
+    assert_eq!(index.pods.iter().count(), 0);
+    assert_eq!(index.workloads.iter().count(), 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_order_of_changes_gives_the_answers_of_the_slow_evaluator(
+        changes in prop::collection::vec(change(), 1..80),
+        unborn in some_labels(),
+        half in 0usize..80,
+    ) {
+        let (mut grown, mut slow) = (Index::default(), Slow::default());
+        let mut before = None;
+        for (step, change) in changes.iter().enumerate() {
+            if step == half {
+                before = Some((grown.clone(), slow.clone()));
+            }
+            grown.apply(change);
+            slow.apply(change);
+        }
+        assert_agree(&grown, &slow, &unborn);
+        assert_agree(&index(slow.objects().cloned()), &slow, &unborn);
+        if let Some((grown, slow)) = before {
+            assert_agree(&grown, &slow, &unborn);
+        }
+        for object in slow.objects() {
+            grown.apply(&Change::Remove(object.key()));
+        }
+        assert_nothing_left(&grown);
+    }
+}
