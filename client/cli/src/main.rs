@@ -1,2 +1,19 @@
-//! gavel, the command line.
-fn main() {}
+//! gavel: ask Gavel, the Kubernetes policy decision point, about admissions, flows and grants.
+
+mod admit;
+mod args;
+mod ask;
+mod authorize;
+mod check_flow;
+mod demo;
+mod input;
+mod outcome;
+mod render;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    args::Arguments::parse().run().into()
+}
