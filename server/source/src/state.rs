@@ -1,0 +1,66 @@
+//! The last good state of a source, and what it tells of it.
+
+use std::collections::BTreeMap;
+
+use gavel_engine::{Change, Object, ObjectKey};
+
+use crate::ManifestError;
+use crate::manifests::Reading;
+
+/// What a source has to tell.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The objects are others now. The first event of a source that could be read is of this kind, even without
+    /// changes.
+    Changed {
+        /// What leads from the last good state to this one; removals first.
+        changes: Vec<Change>,
+        /// What may be wrong.
+        warnings: Vec<ManifestError>,
+    },
+    /// What was read is bad: the last good state stays.
+    Failed {
+        /// Everything that is wrong.
+        errors: Vec<ManifestError>,
+    },
+    /// Something was touched, and the objects are still those of the last good state.
+    Unchanged,
+}
+
+/// The last good state of a source.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    objects: BTreeMap<ObjectKey, Object>,
+    is_loaded: bool,
+}
+
+impl Source {
+    /// A source that has not been read yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether there has been a good reading.
+    pub fn is_loaded(&self) -> bool {
+        self.is_loaded
+    }
+
+    /// Takes a reading over, if it is good.
+    pub fn take(&mut self, reading: Reading) -> Event {
+        if !reading.errors.is_empty() {
+            return Event::Failed { errors: reading.errors };
+        }
+        let next: BTreeMap<ObjectKey, Object> =
+            reading.objects.into_iter().map(|object| (object.item.key(), object.item)).collect();
+        let gone = self.objects.keys().filter(|key| !next.contains_key(*key));
+        let mut changes: Vec<Change> = gone.cloned().map(Change::Remove).collect();
+        let others = next.iter().filter(|(key, object)| self.objects.get(*key) != Some(*object));
+        changes.extend(others.map(|(_, object)| Change::Upsert(object.clone())));
+        self.objects = next;
+        if changes.is_empty() && self.is_loaded {
+            return Event::Unchanged;
+        }
+        self.is_loaded = true;
+        Event::Changed { changes, warnings: reading.warnings }
+    }
+}
