@@ -29,6 +29,8 @@ pub(crate) struct Offline {
     snapshot: Snapshot,
     /// Service accounts that do not want their token mounted, by namespace and name.
     without_token: Vec<(String, String)>,
+    /// Whether admissions are looked at, or all admitted.
+    admission: bool,
 }
 
 /// A question that was refused, with the field that is to blame.
@@ -53,8 +55,17 @@ impl Asked {
         }
     }
 
+    /// With admission switched off: everything is admitted. What a server evaluates is the server's own setting.
+    pub(crate) fn without_admission(self) -> anyhow::Result<Self> {
+        match self {
+            Asked::Offline(offline) => Ok(Asked::Offline(Box::new(Offline { admission: false, ..*offline }))),
+            Asked::Server(_) => anyhow::bail!("--evaluators goes with --manifests; a server has its own setting"),
+        }
+    }
+
     pub(crate) async fn admit(&self, request: pb::AdmitRequest) -> Answer<pb::AdmitResponse> {
         match self {
+            Asked::Offline(offline) if !offline.admission => Ok(Ok(decide::admit_all(&offline.snapshot, &request))),
             Asked::Offline(offline) => answer(decide::admit(&offline.snapshot, &request)),
             Asked::Server(client) => answered(client.admit(request).await),
         }
@@ -114,7 +125,7 @@ impl Offline {
             let gavel_engine::snapshot::Diagnostic { object, field, message } = diagnostic;
             anstream::eprintln!("{}: {object}: {field}: {message}", crate::render::style::warning("warning"));
         }
-        Ok(Self { snapshot, without_token })
+        Ok(Self { snapshot, without_token, admission: true })
     }
 }
 

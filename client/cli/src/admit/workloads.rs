@@ -62,8 +62,11 @@ fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<(Vec<u8>, String)>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            for file in manifests::files_in(path) {
-                files.push(input::read(&file.map_err(|error| anyhow::anyhow!("{error}"))?)?);
+            let inside = manifests::files(std::slice::from_ref(path)).map_err(|errors| {
+                anyhow::anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+            })?;
+            for file in inside {
+                files.push(input::read(&file)?);
             }
         } else {
             files.push(input::read(path)?);

@@ -5,6 +5,7 @@
 //! A reading is good or bad as a whole: a policy that is left out because of a typing mistake would silently allow or
 //! forbid something, so one error is enough to refuse all of it.
 
+mod documents;
 mod files;
 mod folders;
 mod parse;
@@ -20,6 +21,7 @@ use gavel_engine::{Object, ObjectKey};
 
 use crate::{Located, ManifestError, Place};
 
+pub use documents::documents;
 pub use parse::parse;
 
 /// Files larger than this are refused.
@@ -54,6 +56,15 @@ pub fn read(paths: &[PathBuf]) -> Reading {
 /// [`read`], with options.
 pub fn read_with(paths: &[PathBuf], options: ReadOptions) -> Reading {
     read_found(files::find(paths), options)
+}
+
+/// The manifests in files and folders, in the order in which [`read`] reads them.
+///
+/// # Errors
+/// With what is wrong with the paths.
+pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<ManifestError>> {
+    let files::Found { files, errors, .. } = files::find(paths);
+    if errors.is_empty() { Ok(files) } else { Err(errors) }
 }
 
 fn read_found(found: files::Found, options: ReadOptions) -> Reading {

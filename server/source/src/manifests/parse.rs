@@ -59,7 +59,7 @@ pub(super) fn parse_into(reading: &mut Reading, text: &[u8], file: &str, options
 }
 
 /// The values of `text`, one behind the other, each with its number and line; or what is wrong, with the same.
-fn json(text: &str) -> Result<Vec<(Value, usize, usize)>, (String, usize, usize)> {
+pub(super) fn json(text: &str) -> Result<Vec<(Value, usize, usize)>, (String, usize, usize)> {
     let mut values = Vec::new();
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Strict>();
     let line_of = |offset: usize| {
@@ -229,7 +229,7 @@ fn locate(place: &Place, path: &str, object: Option<String>, mut error: FieldErr
 }
 
 /// One YAML document as Kubernetes' tools read it, which is YAML 1.1; or what is wrong, with the line of the file.
-fn yaml(document: &Document<'_>) -> Result<Value, (String, Option<usize>)> {
+pub(super) fn yaml(document: &Document<'_>) -> Result<Value, (String, Option<usize>)> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: MAX_DEPTH,
