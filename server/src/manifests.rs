@@ -20,7 +20,8 @@ pub(crate) async fn follow(
     publisher: Arc<Publisher>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let options = WatchOptions { poll: Duration::from_secs(config.poll_seconds.max(1)), ..Default::default() };
+    let options =
+        WatchOptions { poll: Duration::from_secs(config.poll_seconds.max(1)), ..Default::default() };
     let (events, mut told) = mpsc::channel(1);
     let (stopping, stopped) = tokio::sync::watch::channel(false);
     let watching = tokio::spawn(watch(config.manifests, options, Source::new(), events, stopped));

@@ -65,7 +65,8 @@ pub(crate) enum Output {
 
 impl Arguments {
     pub(crate) fn run(self) -> Outcome {
-        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build() {
+        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()
+        {
             Ok(runtime) => runtime,
             Err(error) => return conclude(Err(error.into())),
         };

@@ -59,13 +59,17 @@ impl Asked {
     pub(crate) fn without_admission(self) -> anyhow::Result<Self> {
         match self {
             Asked::Offline(offline) => Ok(Asked::Offline(Box::new(Offline { admission: false, ..*offline }))),
-            Asked::Server(_) => anyhow::bail!("--evaluators goes with --manifests; a server has its own setting"),
+            Asked::Server(_) => {
+                anyhow::bail!("--evaluators goes with --manifests; a server has its own setting")
+            }
         }
     }
 
     pub(crate) async fn admit(&self, request: pb::AdmitRequest) -> Answer<pb::AdmitResponse> {
         match self {
-            Asked::Offline(offline) if !offline.admission => Ok(Ok(decide::admit_all(&offline.snapshot, &request))),
+            Asked::Offline(offline) if !offline.admission => {
+                Ok(Ok(decide::admit_all(&offline.snapshot, &request)))
+            }
             Asked::Offline(offline) => answer(decide::admit(&offline.snapshot, &request)),
             Asked::Server(client) => answered(client.admit(request).await),
         }
@@ -131,7 +135,8 @@ impl Offline {
 
 fn answer<T>(result: Result<T, Status>) -> Answer<T> {
     Ok(result.map_err(|status| {
-        let violation = status.get_details_bad_request().and_then(|mut details| details.field_violations.pop());
+        let violation =
+            status.get_details_bad_request().and_then(|mut details| details.field_violations.pop());
         match violation {
             Some(violation) => Refused { field: violation.field, message: violation.description },
             None => Refused { field: String::new(), message: status.message().to_owned() },

@@ -112,7 +112,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Yes;
     for (number, line) in input::lines(&bytes, &name)? {
         let refused = match serde_json::from_str::<Review>(line) {
-            Err(error) => Refused { field: String::new(), message: format!("not a SubjectAccessReview: {error}") },
+            Err(error) => {
+                Refused { field: String::new(), message: format!("not a SubjectAccessReview: {error}") }
+            }
             Ok(review) => match asked.authorize(review.into()).await? {
                 Ok(answer) => {
                     outcome = outcome.max(print(&answer, output)?);
@@ -201,7 +203,8 @@ impl From<Review> for pb::AuthorizeRequest {
             uid,
             extra: extra.into_iter().map(|(key, items)| (key, pb::ExtraValue { items })).collect(),
             resource_attributes: resource_attributes.map(|attributes| {
-                let ResourceAttributes { namespace, verb, group, version, resource, subresource, name } = attributes;
+                let ResourceAttributes { namespace, verb, group, version, resource, subresource, name } =
+                    attributes;
                 pb::ResourceAttributes { namespace, verb, group, version, resource, subresource, name }
             }),
             non_resource_attributes: non_resource_attributes

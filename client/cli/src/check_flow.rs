@@ -66,7 +66,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Yes;
     for (number, line) in input::lines(&bytes, &name)? {
         let refused = match read_request(line) {
-            Err(message) => Refused { field: String::new(), message: format!("not a CheckFlowRequest: {message}") },
+            Err(message) => {
+                Refused { field: String::new(), message: format!("not a CheckFlowRequest: {message}") }
+            }
             Ok(mut request) => {
                 request.explain |= arguments.explain;
                 match asked.check_flow(request.clone()).await? {
@@ -83,7 +85,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-fn print(request: &pb::CheckFlowRequest, answer: &pb::CheckFlowResponse, output: Output) -> anyhow::Result<Outcome> {
+fn print(
+    request: &pb::CheckFlowRequest,
+    answer: &pb::CheckFlowResponse,
+    output: Output,
+) -> anyhow::Result<Outcome> {
     let mut out = anstream::stdout();
     match output {
         Output::Json => writeln!(out, "{}", serde_json::to_string(&with_defaults(answer)?)?)?,
@@ -141,7 +147,9 @@ pub(crate) fn read_end(text: &str) -> anyhow::Result<pb::End> {
     } else {
         match text.split('/').collect::<Vec<_>>().as_slice() {
             [name] if !name.is_empty() => End::Pod(pod_ref("default", name)),
-            [namespace, name] if !namespace.is_empty() && !name.is_empty() => End::Pod(pod_ref(namespace, name)),
+            [namespace, name] if !namespace.is_empty() && !name.is_empty() => {
+                End::Pod(pod_ref(namespace, name))
+            }
             [namespace, kind, name] if !namespace.is_empty() && !kind.is_empty() && !name.is_empty() => {
                 End::Workload(pb::WorkloadRef {
                     namespace: (*namespace).to_owned(),

@@ -21,5 +21,10 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<(Vec<u8>, String)> {
 pub(crate) fn lines<'a>(bytes: &'a [u8], name: &str) -> anyhow::Result<Vec<(usize, &'a str)>> {
     let text = std::str::from_utf8(bytes).with_context(|| format!("{name} is not UTF-8 text"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Ok(text.lines().enumerate().map(|(index, line)| (index + 1, line)).filter(|(_, line)| !line.trim().is_empty()).collect())
+    Ok(text
+        .lines()
+        .enumerate()
+        .map(|(index, line)| (index + 1, line))
+        .filter(|(_, line)| !line.trim().is_empty())
+        .collect())
 }

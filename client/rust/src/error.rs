@@ -61,10 +61,9 @@ impl Error {
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
         match status.code() {
-            Code::InvalidArgument => Error::Invalid {
-                message: status.message().to_owned(),
-                violations: violations(&status),
-            },
+            Code::InvalidArgument => {
+                Error::Invalid { message: status.message().to_owned(), violations: violations(&status) }
+            }
             Code::Unavailable | Code::ResourceExhausted => Error::Unavailable(status.message().to_owned()),
             _ => Error::Status(Box::new(status)),
         }

@@ -86,5 +86,9 @@ fn creator(controller: Option<&str>) -> pb::UserInfo {
             &["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"],
         ),
     };
-    pb::UserInfo { username, groups: groups.iter().map(|&group| group.to_owned()).collect(), ..Default::default() }
+    pb::UserInfo {
+        username,
+        groups: groups.iter().map(|&group| group.to_owned()).collect(),
+        ..Default::default()
+    }
 }

@@ -18,7 +18,7 @@ use crate::ask::Asked;
 use crate::outcome::Outcome;
 
 pub(crate) use created::{Created, created};
-pub(crate) use workloads::request;
+pub(crate) use workloads::question;
 
 /// May these pods be created?
 #[derive(Debug, Args)]

@@ -148,7 +148,8 @@ fn read(review: Value, options: Options) -> Result<pb::AdmitRequest, (String, St
     }
     let request: Request = serde_path_to_error::deserialize(request)
         .map_err(|error| (format!("request.{}", error.path()), error.inner().to_string()))?;
-    let Request { uid, resource, sub_resource, name, namespace, operation, user_info, object, old_object } = request;
+    let Request { uid, resource, sub_resource, name, namespace, operation, user_info, object, old_object } =
+        request;
     if uid.is_empty() {
         return fail("request.uid", "must be set: the response is known by it");
     }
@@ -192,7 +193,11 @@ fn read(review: Value, options: Options) -> Result<pb::AdmitRequest, (String, St
 }
 
 /// Prints an answer; in JSON as an AdmissionReview.
-pub(super) fn print(request: &pb::AdmitRequest, answer: &pb::AdmitResponse, output: Output) -> anyhow::Result<()> {
+pub(super) fn print(
+    request: &pb::AdmitRequest,
+    answer: &pb::AdmitResponse,
+    output: Output,
+) -> anyhow::Result<()> {
     let mut out = anstream::stdout();
     match output {
         Output::Json => writeln!(out, "{}", json(answer)?)?,

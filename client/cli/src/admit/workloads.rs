@@ -36,7 +36,9 @@ pub(super) async fn run(
                 let Some(mut created) = created(manifest, namespace) else { continue };
                 asked_for += 1;
                 created.creator = requester.unwrap_or(&created.creator).clone();
-                let request = request(asked, created.clone(), options);
+                let request = question(created.clone(), options, |namespace, account| {
+                    asked.mounts_token(namespace, account)
+                });
                 match asked.admit(request).await? {
                     Ok(answer) => {
                         print(&created, &answer, options.output)?;
@@ -84,10 +86,15 @@ fn items(document: &Value) -> Vec<&Value> {
     }
 }
 
-/// The question whether a pod may be created, as the API server would put it.
-pub(crate) fn request(asked: &Asked, created: Created, options: Options) -> pb::AdmitRequest {
+/// The question whether a pod may be created, as the API server would put it. `mounts_token` tells of a service
+/// account, by namespace and name, whether it wants its token mounted.
+pub(crate) fn question(
+    created: Created,
+    options: Options,
+    mounts_token: impl Fn(&str, &str) -> bool,
+) -> pb::AdmitRequest {
     let Created { what, namespace, mut pod, creator } = created;
-    service_account::admit(&mut pod, |account| asked.mounts_token(&namespace, account));
+    service_account::admit(&mut pod, |account| mounts_token(&namespace, account));
     pb::AdmitRequest {
         uid: what,
         operation: pb::Operation::Create.into(),

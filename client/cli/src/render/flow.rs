@@ -42,9 +42,12 @@ fn end(end: &Option<pb::End>) -> String {
     match end.as_ref().and_then(|end| end.end.as_ref()) {
         Some(End::Ip(ip)) => ip.clone(),
         Some(End::Pod(pod)) => format!("{}/{}", pod.namespace, pod.name),
-        Some(End::Workload(workload)) => format!("{}/{}/{}", workload.namespace, workload.kind, workload.name),
+        Some(End::Workload(workload)) => {
+            format!("{}/{}/{}", workload.namespace, workload.kind, workload.name)
+        }
         Some(End::Labels(labels)) => {
-            let mut pairs: Vec<String> = labels.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let mut pairs: Vec<String> =
+                labels.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
             pairs.sort();
             format!("a pod of {} with {{{}}}", labels.namespace, pairs.join(", "))
         }
@@ -54,7 +57,8 @@ fn end(end: &Option<pb::End>) -> String {
 
 fn rule(direction: &str, trace: &pb::RuleTrace) -> String {
     let pb::RuleTrace { policy, rule, peer_matched, port_matched } = trace;
-    let name = policy.as_ref().map(|policy| format!("{}/{}", policy.namespace, policy.name)).unwrap_or_default();
+    let name =
+        policy.as_ref().map(|policy| format!("{}/{}", policy.namespace, policy.name)).unwrap_or_default();
     let verdict = match (peer_matched, port_matched) {
         (true, true) => "allows this".to_owned(),
         (true, false) => format!("{}, but not of this port", style::warning("names this peer")),
