@@ -31,7 +31,7 @@ pub(crate) async fn follow(
             event = told.recv() => event,
         };
         let Some(event) = event else { break Err(anyhow::anyhow!("the manifests are no longer followed")) };
-        if let Err(error) = take(&publisher, event) {
+        if let Err(error) = take(&publisher, event).await {
             break Err(error);
         }
     };
@@ -41,7 +41,7 @@ pub(crate) async fn follow(
     result
 }
 
-fn take(publisher: &Publisher, event: Event) -> anyhow::Result<()> {
+async fn take(publisher: &Arc<Publisher>, event: Event) -> anyhow::Result<()> {
     match event {
         Event::Changed { changes, warnings } => {
             for warning in &warnings {
@@ -50,7 +50,8 @@ fn take(publisher: &Publisher, event: Event) -> anyhow::Result<()> {
             let count = changes.len();
             let findings = warnings.into_iter().map(|warning| finding(false, warning)).collect();
             // Folding thousands of objects takes a while; the other tasks of this thread are not to wait for it.
-            let revision = tokio::task::block_in_place(|| publisher.publish(changes, findings));
+            let writer = publisher.clone();
+            let revision = tokio::task::spawn_blocking(move || writer.publish(changes, findings)).await?;
             tracing::info!(revision, changes = count, "snapshot published");
         }
         Event::Unchanged => publisher.unchanged(),

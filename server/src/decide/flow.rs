@@ -155,9 +155,12 @@ fn reason(decision: &FlowDecision<'_>) -> String {
         (true, true) if egress.reason == LegReason::SelfTraffic => {
             "allowed: a pod always reaches itself".to_owned()
         }
-        (true, true) => {
-            format!("allowed: {}; {}", leg_reason("egress", egress), leg_reason("ingress", ingress))
-        }
+        // Of two legs that allow, a rule says more than that there is none.
+        (true, true) => match (egress.reason == LegReason::Rule, ingress.reason == LegReason::Rule) {
+            (true, false) => format!("allowed: {}", leg_reason("egress", egress)),
+            (false, true) => format!("allowed: {}", leg_reason("ingress", ingress)),
+            _ => format!("allowed: {}; {}", leg_reason("egress", egress), leg_reason("ingress", ingress)),
+        },
     }
 }
 

@@ -18,16 +18,16 @@ pub(super) fn about_missing_grants(
     requester: &Requester<'_>,
     granted: &[String],
 ) -> Vec<String> {
-    let who = who(requester);
+    let asked = asked(requester);
     if !granted.is_empty() {
         let names: Vec<String> = granted.iter().map(|name| quote(name)).collect();
+        let names = names.join(", ");
         return vec![format!(
-            "{who} may use {}, but there is no such PodSecurityPolicy that is usable",
-            names.join(", ")
+            "{asked}: use of {names} is granted, but there is no such PodSecurityPolicy that is usable"
         )];
     }
     let mut warnings = vec![format!(
-        "{who} may use no PodSecurityPolicy in namespace {}: no binding grants the verb \"use\" on podsecuritypolicies",
+        "{asked}: nothing grants them the verb \"use\" on any PodSecurityPolicy in namespace {}",
         quote(requester.namespace)
     )];
     warnings.extend(rbac.use_hints(requester));
@@ -35,15 +35,16 @@ pub(super) fn about_missing_grants(
 }
 
 /// Everybody that was asked for, in Kubernetes' order.
-fn who(requester: &Requester<'_>) -> String {
+fn asked(requester: &Requester<'_>) -> String {
     let User { name, groups } = requester.user;
-    let mut user = format!("user {}", quote(name));
+    let mut asked = "asked for ".to_owned();
+    if !requester.service_account.is_empty() {
+        let account = quote(&format!("{}/{}", requester.namespace, requester.service_account));
+        asked.push_str(&format!("the pod's service account {account} and for "));
+    }
+    asked.push_str(&format!("the user {}", quote(name)));
     if !groups.is_empty() {
-        user.push_str(&format!(" (groups {})", groups.join(", ")));
+        asked.push_str(&format!(" (groups {})", groups.join(", ")));
     }
-    if requester.service_account.is_empty() {
-        return format!("{user}, for a pod that names no service account,");
-    }
-    let account = quote(&format!("{}/{}", requester.namespace, requester.service_account));
-    format!("neither service account {account} nor {user}")
+    asked
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::parse::{json, yaml};
-use super::split;
+use super::value::Strict;
+use super::{split, yaml};
 use crate::{Located, ManifestError, Place};
 
 /// The documents that stand in `text`, which is called `file` in messages: YAML cut apart at `---`, or JSON values one
@@ -50,7 +50,7 @@ fn yaml_documents(
         documents.iter().filter_map(|document| document.content_line().map(|line| (document, line)));
     with_content
         .enumerate()
-        .map(|(index, (document, line))| match yaml(document) {
+        .map(|(index, (document, line))| match yaml::read(document) {
             Ok(item) => Ok(Located { place: place(index + 1, line), item }),
             Err((message, at)) => {
                 let place = place(index + 1, at.unwrap_or(line));
@@ -58,4 +58,34 @@ fn yaml_documents(
             }
         })
         .collect()
+}
+
+/// Something, the number of the document it is in, and its line.
+type Numbered<T> = (T, usize, usize);
+
+/// The values of `text`, one behind the other, each with its number and line; or what is wrong, with the same.
+fn json(text: &str) -> Result<Vec<Numbered<Value>>, Numbered<String>> {
+    let mut values = Vec::new();
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Strict>();
+    let line_of = |offset: usize| {
+        let before = text.get(..offset).unwrap_or_default();
+        let blank = text.get(offset..).unwrap_or_default().chars().take_while(|sign| sign.is_whitespace());
+        before.matches('\n').count() + blank.filter(|sign| *sign == '\n').count() + 1
+    };
+    loop {
+        let line = line_of(stream.byte_offset());
+        let document = values.len() + 1;
+        match stream.next() {
+            None => return Ok(values),
+            Some(Ok(Strict(value))) => values.push((value, document, line)),
+            Some(Err(error)) => {
+                return Err((format!("is not JSON: {}", bare(&error.to_string())), document, error.line()));
+            }
+        }
+    }
+}
+
+/// The message without its position, which is told apart.
+pub(super) fn bare(message: &str) -> String {
+    message.rsplit_once(" at line ").map_or(message, |(message, _)| message).to_owned()
 }

@@ -65,11 +65,7 @@ impl Found {
         entries.sort();
         for entry in entries.into_iter().filter(|entry| !is_hidden(entry)) {
             match fs::metadata(&entry) {
-                Ok(metadata) if metadata.is_dir() => {
-                    if self.is_new(&entry) {
-                        self.folder(&entry);
-                    }
-                }
+                Ok(metadata) if metadata.is_dir() && self.is_new(&entry) => self.folder(&entry),
                 Ok(metadata) if metadata.is_file() && is_manifest(&entry) => self.file(&entry),
                 Err(error) if is_manifest(&entry) => {
                     self.errors.push(note(&entry, format!("cannot be read: {error}")));

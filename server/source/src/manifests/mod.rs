@@ -12,6 +12,7 @@ mod parse;
 mod split;
 mod value;
 pub mod watch;
+mod yaml;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;

@@ -6,18 +6,8 @@ use gavel_engine::object::decode::decode;
 use gavel_engine::object::validate::findings;
 use serde_json::Value;
 
-use super::split::{self, Document};
-use super::value::{Strict, whole_numbers};
-use super::{ReadOptions, Reading};
+use super::{ReadOptions, Reading, documents};
 use crate::{Located, ManifestError, Place};
-
-/// How deep YAML may nest: each level costs stack, of which the threads that read have 2 MiB. (JSON has a limit of its
-/// own.) The deepest of what is in use, schemas of custom resources, stay below 40.
-const MAX_DEPTH: usize = 64;
-/// How much the aliases of one YAML document may stand for, in its nodes.
-const MAX_ALIASED_NODES: usize = 1_000_000;
-/// Nodes of one YAML document; about what a file of the greatest size can hold of ordinary manifests.
-const MAX_NODES: usize = 16_000_000;
 
 /// What stands in `text`, which is called `file` in messages. Never panics, whatever the text.
 pub fn parse(text: &[u8], file: &str) -> Reading {
@@ -28,106 +18,31 @@ pub fn parse(text: &[u8], file: &str) -> Reading {
 }
 
 /// Adds to `reading` what stands in `text`.
-pub(super) fn parse_into(reading: &mut Reading, text: &[u8], file: &str, options: ReadOptions) {
-    let text = match std::str::from_utf8(text) {
-        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
-        Err(error) => {
-            let good = text.get(..error.valid_up_to()).unwrap_or_default();
-            let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
-            let place = Place { line, ..Place::file(file) };
-            reading.errors.push(ManifestError::new(place, "is not UTF-8 text"));
-            return;
-        }
-    };
-    let mut file = File { reading, name: file.into(), options };
-    if !text.trim_start().starts_with('{') {
-        file.yaml(text);
-        return;
-    }
-    // JSON, or YAML in its flow style, of which JSON is a part.
-    match json(text) {
-        Ok(values) => {
-            values.into_iter().for_each(|(value, document, line)| file.document(value, document, line))
-        }
-        Err(error) => {
-            if file.name.ends_with(".json") || !file.yaml_if_good(text) {
-                let place = Place { file: file.name.clone(), document: error.1, line: error.2 };
-                file.reading.errors.push(ManifestError::new(place, error.0));
-            }
+pub(super) fn parse_into(reading: &mut Reading, text: &[u8], name: &str, options: ReadOptions) {
+    let mut file = File { reading, options };
+    for document in documents(text, name) {
+        match document {
+            Ok(Located { place, item }) => file.document(&item, &place),
+            Err(error) => file.reading.errors.push(error),
         }
     }
-}
-
-/// The values of `text`, one behind the other, each with its number and line; or what is wrong, with the same.
-pub(super) fn json(text: &str) -> Result<Vec<(Value, usize, usize)>, (String, usize, usize)> {
-    let mut values = Vec::new();
-    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Strict>();
-    let line_of = |offset: usize| {
-        let before = text.get(..offset).unwrap_or_default();
-        let blank = text.get(offset..).unwrap_or_default().chars().take_while(|sign| sign.is_whitespace());
-        before.matches('\n').count() + blank.filter(|sign| *sign == '\n').count() + 1
-    };
-    loop {
-        let line = line_of(stream.byte_offset());
-        let document = values.len() + 1;
-        match stream.next() {
-            None => return Ok(values),
-            Some(Ok(Strict(value))) => values.push((value, document, line)),
-            Some(Err(error)) => {
-                return Err((format!("is not JSON: {}", bare(&error.to_string())), document, error.line()));
-            }
-        }
-    }
-}
-
-/// The message without its position, which is told apart.
-fn bare(message: &str) -> String {
-    message.rsplit_once(" at line ").map_or(message, |(message, _)| message).to_owned()
 }
 
 /// A file that is being read.
 struct File<'a> {
     reading: &'a mut Reading,
-    name: std::sync::Arc<str>,
     options: ReadOptions,
 }
 
 impl File<'_> {
-    fn yaml(&mut self, text: &str) {
-        let mut number = 0;
-        for document in split::documents(text) {
-            let Some(line) = document.content_line() else { continue };
-            number += 1;
-            match yaml(&document) {
-                Ok(value) => self.document(value, number, line),
-                Err((message, at)) => {
-                    let place = Place { file: self.name.clone(), document: number, line: at.unwrap_or(line) };
-                    self.reading.errors.push(ManifestError::new(place, format!("is not YAML: {message}")));
-                }
-            }
-        }
-    }
-
-    /// Reads `text` as YAML if that works out; else does nothing.
-    fn yaml_if_good(&mut self, text: &str) -> bool {
-        let documents = split::documents(text);
-        let is_good =
-            documents.iter().filter(|one| one.content_line().is_some()).all(|one| yaml(one).is_ok());
-        if is_good {
-            self.yaml(text);
-        }
-        is_good
-    }
-
-    fn document(&mut self, value: Value, document: usize, line: usize) {
-        let place = Place { file: self.name.clone(), document, line };
+    fn document(&mut self, value: &Value, place: &Place) {
         match value {
             Value::Null => {}
-            Value::Object(_) => self.object(&value, &place, ""),
-            _ => self
-                .reading
-                .errors
-                .push(ManifestError::new(place, "is not an object: it has no apiVersion and kind")),
+            Value::Object(_) => self.object(value, place, ""),
+            _ => {
+                let message = "is not an object: it has no apiVersion and kind";
+                self.reading.errors.push(ManifestError::new(place.clone(), message));
+            }
         }
     }
 
@@ -219,40 +134,13 @@ impl File<'_> {
 }
 
 fn locate(place: &Place, path: &str, object: Option<String>, mut error: FieldError) -> ManifestError {
-    // What comes as a surprise where YAML takes `n` for false.
+    // What comes as a surprise where YAML takes `no` for false.
     if error.message.starts_with("invalid type: ") && error.message.ends_with(", expected a string") {
         error.message.push_str("; quotes make it one");
     }
     let field = format!("{path}{}", error.path);
     let field = field.trim_end_matches('.').to_owned();
     ManifestError::of_field(place.clone(), object, FieldError { path: field, ..error })
-}
-
-/// One YAML document as Kubernetes' tools read it, which is YAML 1.1; or what is wrong, with the line of the file.
-pub(super) fn yaml(document: &Document<'_>) -> Result<Value, (String, Option<usize>)> {
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_depth: MAX_DEPTH,
-            flow_nesting_limit: MAX_DEPTH,
-            max_nodes: MAX_NODES,
-            max_events: 3 * MAX_NODES,
-            enforce_alias_anchor_ratio: false,
-        },
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_ALIASED_NODES },
-        legacy_octal_numbers: true,
-        with_snippet: false,
-    };
-    match serde_saphyr::from_str_with_options::<Strict>(document.text, options) {
-        Ok(Strict(mut value)) => {
-            whole_numbers(&mut value);
-            Ok(value)
-        }
-        Err(error) => {
-            let line = error.location().and_then(|location| usize::try_from(location.line()).ok());
-            let line = line.filter(|line| *line > 0).map(|line| document.first_line + line - 1);
-            Err((bare(&error.without_snippet().to_string()), line))
-        }
-    }
 }
 
 /// The items of a list; `None`: the object is no list. That of a kind which only sounds like one is no mistake.

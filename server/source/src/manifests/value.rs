@@ -67,26 +67,3 @@ impl<'de> Visitor<'de> for StrictVisitor {
         Ok(Strict(Value::Object(object)))
     }
 }
-
-/// Makes whole numbers of those that were written with a point or an exponent.
-///
-/// Kubernetes' tools translate YAML to JSON, where Go writes the float 80 (`80.0`, `8e1`) as `80`.
-pub(super) fn whole_numbers(value: &mut Value) {
-    match value {
-        Value::Number(number) => {
-            if let Some(whole) = number.as_f64().filter(|_| number.is_f64()).and_then(whole) {
-                *number = whole.into();
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(whole_numbers),
-        Value::Object(object) => object.values_mut().for_each(whole_numbers),
-        Value::Null | Value::Bool(_) | Value::String(_) => {}
-    }
-}
-
-fn whole(float: f64) -> Option<i64> {
-    // Beyond 2^53 floats skip whole numbers: what was written is lost already.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    #[expect(clippy::cast_possible_truncation, reason = "whole, and within what an i64 holds")]
-    (float.fract() == 0.0 && float.abs() <= EXACT).then_some(float as i64)
-}

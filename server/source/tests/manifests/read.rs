@@ -102,12 +102,12 @@ fn twice_in_two_files() {
 #[test]
 fn one_mistake_leaves_the_others_to_be_told() {
     let folder = Folder::new();
-    folder.write("a.yaml", "a: [\n---\nkind: Pod\n");
+    folder.write("a.yaml", "a: [\n---\nkind: Role\n");
     folder.write("b.json", "{");
     let reading = read(&[folder.path("")]);
     let errors = errors(&folder, &reading);
     assert!(errors[0].starts_with("a.yaml, document 1 (line 1): is not YAML: "), "{errors:?}");
-    assert_eq!(errors[1], "a.yaml, document 2 (line 3), Pod: apiVersion: is required");
+    assert_eq!(errors[1], "a.yaml, document 2 (line 3), Role: apiVersion: is required");
     assert!(errors[2].starts_with("b.json, document 1 (line 1): is not JSON: EOF"), "{errors:?}");
 }
 

@@ -4,6 +4,9 @@ use crate::object::Kind;
 use crate::object::pod_security_policy::CRD_GROUP;
 use crate::object::validate::rbac;
 
+/// The `apiVersion` of the core group, which has no name.
+const CORE: &str = "v1";
+
 /// What is to be made of an `apiVersion` and a `kind`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reads<'a> {
@@ -20,6 +23,7 @@ pub fn reads<'a>(api_version: &'a str, kind: &str) -> Reads<'a> {
     let Some(kind) = Kind::ALL.into_iter().find(|known| known.as_str() == kind) else {
         return Reads::OtherKind;
     };
+    let api_version = if api_version.is_empty() && is_core(kind.as_str()) { CORE } else { api_version };
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let read = groups_of(kind);
     if read
@@ -34,10 +38,16 @@ pub fn reads<'a>(api_version: &'a str, kind: &str) -> Reads<'a> {
     Reads::OtherVersion(format!("{kind} is not read from {api_version:?}, but from {}", list(read)))
 }
 
+/// Whether a kind of this name is in the core group.
+pub(super) fn is_core(kind: &str) -> bool {
+    let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind);
+    kind.is_some_and(|kind| matches!(groups_of(kind), [("", _)]))
+}
+
 /// The groups a kind is read from, each with the versions; none: any.
 fn groups_of(kind: Kind) -> &'static [(&'static str, &'static [&'static str])] {
     match kind {
-        Kind::Namespace | Kind::Pod | Kind::ServiceAccount | Kind::ReplicationController => &[("", &["v1"])],
+        Kind::Namespace | Kind::Pod | Kind::ServiceAccount | Kind::ReplicationController => &[("", &[CORE])],
         Kind::NetworkPolicy => &[("networking.k8s.io", &["v1"])],
         Kind::PodSecurityPolicy => {
             &[("policy", &["v1beta1"]), ("extensions", &["v1beta1"]), (CRD_GROUP, &["v1"])]

@@ -11,7 +11,8 @@
 //! | Role, ClusterRole, RoleBinding, ClusterRoleBinding | `rbac.authorization.k8s.io/{v1,v1beta1,v1alpha1}` |
 //!
 //! Of a kind that is read, another version or another group of Kubernetes itself is an error, as nobody would notice
-//! a policy that is not there. A group of somebody else's (Calico has a NetworkPolicy, OpenShift a Role) is another
+//! a policy that is not there. Without an `apiVersion`, `v1` is meant where the kind is one of the core group's, as in
+//! the items of a list that somebody took apart. A group of somebody else's (Calico has a NetworkPolicy, OpenShift a Role) is another
 //! kind, and not read.
 //!
 //! `null` is absent, as everywhere in Kubernetes. In the kinds that decide, unknown fields are errors: a misspelt
@@ -109,7 +110,7 @@ fn decode_from<'de>(input: impl Input<'de>) -> Result<Option<Object>, Vec<FieldE
     if header.kind.is_empty() {
         errors.push("kind", "is required");
     }
-    if header.api_version.is_empty() {
+    if header.api_version.is_empty() && !groups::is_core(&header.kind) {
         errors.push("apiVersion", "is required");
     }
     if !errors.is_empty() {
@@ -200,13 +201,11 @@ impl<'de, I: Input<'de>> Read<'_, I> {
             Kind::NetworkPolicy => {
                 let written: network_policy::Written = self.strict()?;
                 let metadata = self.named(written.metadata);
-                self.metadata(&metadata, validate::names::dns_subdomain);
                 Object::NetworkPolicy(network_policy::read(metadata, written.spec, self.errors))
             }
             Kind::PodSecurityPolicy => {
                 let written: WrittenPodSecurityPolicy = self.strict()?;
                 let metadata = self.named(written.metadata);
-                self.metadata(&metadata, validate::names::dns_subdomain);
                 let ObjectMeta { name, annotations, .. } = metadata;
                 Object::PodSecurityPolicy(Box::new(PodSecurityPolicy {
                     name,
@@ -224,7 +223,6 @@ impl<'de, I: Input<'de>> Read<'_, I> {
     fn role(&mut self) -> Option<Role> {
         let role: Role = self.strict()?;
         let metadata = self.named(role.metadata);
-        self.metadata(&metadata, validate::names::path_segment);
         match &role.aggregation_rule {
             Some(_) if self.kind == Kind::Role => {
                 self.errors.push("", "unknown field \"aggregationRule\": only a ClusterRole has it");
@@ -242,7 +240,6 @@ impl<'de, I: Input<'de>> Read<'_, I> {
             rbac::with_defaults(self.strict()?)
         };
         let metadata = self.named(binding.metadata);
-        self.metadata(&metadata, validate::names::path_segment);
         Some(Binding { metadata, ..binding })
     }
 
@@ -261,10 +258,6 @@ impl<'de, I: Input<'de>> Read<'_, I> {
     /// With the namespace and name the object goes by.
     fn named(&self, metadata: ObjectMeta) -> ObjectMeta {
         ObjectMeta { namespace: self.namespace.clone(), name: self.name.clone(), ..metadata }
-    }
-
-    fn metadata(&mut self, metadata: &ObjectMeta, name_rule: fn(&str) -> validate::names::Complaint) {
-        validate::metadata::validate(metadata, name_rule, self.errors);
     }
 }
 

@@ -33,6 +33,18 @@ pub struct Findings {
 /// What Kubernetes' API server would have refused of `object`, beyond what it takes to read it.
 pub fn findings(object: &Object) -> Findings {
     let (mut refused, mut advice) = (Errors::default(), Errors::default());
+    let name_rule = match object {
+        Object::Role(_) | Object::ClusterRole(_) | Object::RoleBinding(_) | Object::ClusterRoleBinding(_) => {
+            Some(names::path_segment as fn(&str) -> names::Complaint)
+        }
+        Object::NetworkPolicy(_) | Object::PodSecurityPolicy(_) => Some(names::dns_subdomain as _),
+        // Sheer numbers, and no decision depends on it.
+        Object::Namespace(_) | Object::ServiceAccount(_) | Object::Pod(_) | Object::Workload(_) => None,
+    };
+    if let Some(name_rule) = name_rule {
+        let key = object.key();
+        metadata::validate(&key.namespace, &key.name, name_rule, &mut advice);
+    }
     match object {
         Object::PodSecurityPolicy(policy) => pod_security_policy::validate(policy, &mut refused, &mut advice),
         Object::Role(role) => rbac::role(role, true, &mut advice),
@@ -85,3 +97,6 @@ impl Extend<FieldError> for Errors {
         self.0.extend(errors);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,8 +80,8 @@ items:
         ["f.yaml, document 1 (line 1), List: items: is not a list"]
     );
     assert_eq!(
-        messages("apiVersion: v1\nkind: List\nitems: [{kind: Pod}]"),
-        ["f.yaml, document 1 (line 1), Pod: items[0].apiVersion: is required"]
+        messages("apiVersion: v1\nkind: List\nitems: [{kind: Role}]"),
+        ["f.yaml, document 1 (line 1), Role: items[0].apiVersion: is required"]
     );
 }
 
@@ -106,6 +106,12 @@ fn scalars_as_kubernetes_reads_them() {
         ("null", ""),
         ("", ""),
         ("!!str 5", "5"),
+        // As YAML 1.2 has it, and most writers take for granted.
+        ("y", "y"),
+        ("N", "N"),
+        ("\"yes\"", "yes"),
+        ("'off'", "off"),
+        ("yEs", "yEs"),
     ] {
         assert_eq!(labels(text), Ok(expected.into()), "{text}");
     }
