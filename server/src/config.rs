@@ -20,6 +20,10 @@ pub struct Config {
     #[arg(long, value_name = "PATH", env = "GAVEL_MANIFESTS", num_args = 1.., value_delimiter = ',', required = true)]
     pub manifests: Vec<PathBuf>,
 
+    /// Take objects that an API server would have refused, as it may hold them from before it did; they are warned of
+    #[arg(long, env = "GAVEL_ACCEPT_REFUSED", action = ArgAction::SetTrue)]
+    pub accept_refused: bool,
+
     /// Where to serve gRPC: ADDRESS:PORT, or unix:PATH. May be repeated
     #[arg(
         long,
@@ -192,6 +196,7 @@ impl Config {
         Self {
             config: None,
             manifests,
+            accept_refused: false,
             listen: vec![Listen::Tcp(loopback)],
             admin_listen: loopback,
             evaluators: vec![Evaluator::PodSecurityPolicy],

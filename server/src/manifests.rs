@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gavel_source::manifests::ReadOptions;
 use gavel_source::manifests::watch::{WatchOptions, watch};
 use gavel_source::{Event, ManifestError, Source};
 use tokio::sync::mpsc;
@@ -20,8 +21,11 @@ pub(crate) async fn follow(
     publisher: Arc<Publisher>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let options =
-        WatchOptions { poll: Duration::from_secs(config.poll_seconds.max(1)), ..Default::default() };
+    let options = WatchOptions {
+        read: ReadOptions { accept_refused: config.accept_refused },
+        poll: Duration::from_secs(config.poll_seconds.max(1)),
+        ..Default::default()
+    };
     let (events, mut told) = mpsc::channel(1);
     let (stopping, stopped) = tokio::sync::watch::channel(false);
     let watching = tokio::spawn(watch(config.manifests, options, Source::new(), events, stopped));
