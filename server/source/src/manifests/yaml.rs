@@ -79,11 +79,7 @@ fn old_booleans(value: &mut Value, old: &Value) {
                 }
             }
         }
-        (value, Value::Bool(old)) => {
-            if value.as_str().is_some_and(is_old_boolean) {
-                *value = Value::Bool(*old);
-            }
-        }
+        (value, Value::Bool(old)) if value.as_str().is_some_and(is_old_boolean) => *value = Value::Bool(*old),
         _ => {}
     }
 }

@@ -1,4 +1,10 @@
 //! Reading and watching real files.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "in a test, a panic is the report"
+)]
 
 mod read;
 mod watch;

@@ -20,7 +20,9 @@ pub(super) trait Input<'de>: Copy {
 
 impl<'de> Input<'de> for &'de Value {
     fn read<T: Deserialize<'de>>(self) -> Result<T, Vec<FieldError>> {
-        serde_path_to_error::deserialize(self).map_err(|error| vec![type_error(&error)])
+        // Keeping track of the path costs as much as the reading: only for those who need to be told.
+        T::deserialize(self)
+            .or_else(|_| serde_path_to_error::deserialize(self).map_err(|error| vec![type_error(&error)]))
     }
 
     fn read_strict<T: Deserialize<'de>>(self) -> Result<T, Vec<FieldError>> {
@@ -30,6 +32,9 @@ impl<'de> Input<'de> for &'de Value {
 
 impl<'de> Input<'de> for &'de [u8] {
     fn read<T: Deserialize<'de>>(self) -> Result<T, Vec<FieldError>> {
+        if let Ok(value) = serde_json::from_slice(self) {
+            return Ok(value);
+        }
         let mut json = serde_json::Deserializer::from_slice(self);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| vec![type_error(&error)])?;
         at_end(&mut json)?;
