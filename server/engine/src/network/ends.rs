@@ -7,7 +7,6 @@ use super::Index;
 use super::addresses::{HOST_NETWORK, Owner};
 use super::identities::Identity;
 use super::namespaces::implied_labels;
-use super::pods::PodRecord;
 use super::policy::{CompiledPolicy, Direction};
 use super::question::{End, FlowError};
 use super::selectors::Scope;
@@ -116,10 +115,6 @@ impl Index {
         self.identities.get(identity).map_or(Who::Nobody, |found| Who::Pod(identity, found))
     }
 
-    fn who_is(&self, pod: &PodRecord) -> Who<'_> {
-        if pod.host_network { Who::HostNetwork } else { self.who(pod.identity) }
-    }
-
     fn by_name(
         &self,
         role: &str,
@@ -147,10 +142,17 @@ impl Index {
                 return Err(FlowError::new(format!("{role}.pod.ip"), message));
             }
         };
-        Ok(Candidate { who: self.who_is(pod), pod: Some(id), addresses })
+        let who = if pod.host_network { Who::HostNetwork } else { self.who(pod.identity) };
+        Ok(Candidate { who, pod: Some(id), addresses })
     }
 
     /// The pods that a workload owns and that have not terminated; else those of its template; else those that have.
+    ///
+    /// What becomes of policies that select pods in the host's network, Kubernetes leaves to the network plugin: it may
+    /// hold such pods like any other, or take them for their node ("NetworkPolicy and hostNetwork pods" in
+    /// <https://kubernetes.io/docs/concepts/services-networking/network-policies/>). By an address nobody can tell such
+    /// a pod from its node, so there it is the latter. A question about a workload is one about what its policies say,
+    /// which are held against its labels.
     fn by_workload(
         &self,
         role: &str,
@@ -170,7 +172,7 @@ impl Index {
         if pods.iter().any(|(_, pod)| !pod.terminated) {
             pods.retain(|(_, pod)| !pod.terminated);
         } else if let Some(template) = workload.and_then(|workload| workload.template) {
-            let who = if template.host_network { Who::HostNetwork } else { self.who(template.identity) };
+            let who = self.who(template);
             let addresses = Candidates::Listed(&[]);
             return Ok(Resolved::One(Candidate { who, pod: None, addresses }));
         }
@@ -180,7 +182,7 @@ impl Index {
         // By name, so that answers do not depend on the order in which pods came.
         pods.sort_unstable_by(|(_, a), (_, b)| a.name.cmp(&b.name));
         let candidates = pods.into_iter().map(|(id, pod)| Candidate {
-            who: self.who_is(pod),
+            who: self.who(pod.identity),
             pod: Some(id),
             addresses: Candidates::Listed(pod.live_addresses()),
         });
