@@ -16,14 +16,14 @@ const APPS: u32 = 12;
 
 /// So many pods, and a tenth as many policies.
 #[derive(Clone, Copy)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     /// How many pods there are.
-    pub pods: u32,
+    pub(crate) pods: u32,
 }
 
 impl Cluster {
     /// How many policies there are.
-    pub fn policies(self) -> u32 {
+    pub(crate) fn policies(self) -> u32 {
         self.namespaces() * POLICIES_PER_NAMESPACE
     }
 
@@ -32,7 +32,7 @@ impl Cluster {
     }
 
     /// Every object: namespaces, pods, policies.
-    pub fn json(self) -> impl Iterator<Item = String> {
+    pub(crate) fn json(self) -> impl Iterator<Item = String> {
         let namespaces = (0..self.namespaces()).map(namespace);
         let pods = (0..self.pods).map(|number| pod(number, &address(number).to_string()));
         let policies = (0..self.policies()).map(policy);
@@ -40,17 +40,17 @@ impl Cluster {
     }
 
     /// Every object, read.
-    pub fn objects(self) -> impl Iterator<Item = Object> {
+    pub(crate) fn objects(self) -> impl Iterator<Item = Object> {
         self.json().map(|json| read(&json))
     }
 
     /// A snapshot of every object.
-    pub fn snapshot(self) -> Snapshot {
+    pub(crate) fn snapshot(self) -> Snapshot {
         Snapshot::empty().apply(self.objects().map(Change::Upsert))
     }
 
     /// Source and destination of questions: two in three within a namespace, the others anywhere.
-    pub fn questions(self, count: u64) -> Vec<(IpAddr, IpAddr)> {
+    pub(crate) fn questions(self, count: u64) -> Vec<(IpAddr, IpAddr)> {
         let question = |seed: u64| {
             let source = random(seed * 3) as u32 % self.pods;
             let anywhere = random(seed * 3 + 1) as u32 % self.pods;
@@ -63,7 +63,7 @@ impl Cluster {
 }
 
 /// One object, read.
-pub fn read(json: &str) -> Object {
+pub(crate) fn read(json: &str) -> Object {
     match decode_slice(json.as_bytes()) {
         Ok(Some(object)) => object,
         other => panic!("the generator wrote what cannot be read: {other:?}: {json}"),
@@ -71,7 +71,7 @@ pub fn read(json: &str) -> Object {
 }
 
 /// splitmix64.
-pub fn random(seed: u64) -> u64 {
+pub(crate) fn random(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -79,7 +79,7 @@ pub fn random(seed: u64) -> u64 {
 }
 
 /// The address of the pod of this number.
-pub fn address(pod: u32) -> IpAddr {
+pub(crate) fn address(pod: u32) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from_bits(0x0A00_0000 + pod + 1))
 }
 
@@ -98,7 +98,7 @@ fn namespace(number: u32) -> String {
 }
 
 /// A pod as the API server sends it, if with fewer conditions.
-pub fn pod(number: u32, address: &str) -> String {
+pub(crate) fn pod(number: u32, address: &str) -> String {
     let namespace = number / PODS_PER_NAMESPACE;
     let app = app(u64::from(number));
     let tier = ["web", "api", "db"][app as usize % 3];

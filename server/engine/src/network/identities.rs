@@ -6,32 +6,44 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::Index;
+use super::isolation::Isolation;
 use super::policy::{CompiledPolicy, Direction};
 use super::postings::label_hash;
 use super::selectors::{Scope, is_empty};
 use crate::object::{ContainerPort, Labels, Protocol};
 use crate::persist::IdSet;
 
-/// Namespace, labels and named ports.
+/// Namespace, labels and named ports, and what follows from them.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
     pub(super) namespace: u32,
+    /// The pod selectors of its own namespace that match it (but those that match everything), in ascending order.
+    own_selectors: SmallVec<[u32; 4]>,
+    ingress: Isolation,
+    egress: Isolation,
     pub(super) labels: Arc<Labels>,
     /// In ascending order, none twice.
-    ports: Arc<[ContainerPort]>,
-    /// The policies that isolate its pods for ingress, in order of their names.
-    ingress: Vec<Arc<CompiledPolicy>>,
-    /// The policies that isolate its pods for egress, in order of their names.
-    egress: Vec<Arc<CompiledPolicy>>,
+    ports: Box<[ContainerPort]>,
 }
 
 impl Identity {
     #[inline]
-    pub(super) fn isolating(&self, direction: Direction) -> &[Arc<CompiledPolicy>] {
+    pub(super) fn isolation(&self, direction: Direction) -> &Isolation {
         match direction {
             Direction::Ingress => &self.ingress,
             Direction::Egress => &self.egress,
         }
+    }
+
+    /// The policies that isolate its pods, in order of their names.
+    pub(super) fn isolating(&self, direction: Direction) -> &[Arc<CompiledPolicy>] {
+        &self.isolation(direction).policies
+    }
+
+    /// Whether this pod selector of its own namespace matches.
+    #[inline]
+    pub(super) fn is_selected(&self, selector: u32) -> bool {
+        self.own_selectors.contains(&selector)
     }
 
     /// Whether some container calls this port so. Containers of one pod may use a name twice: each of them counts.
@@ -39,27 +51,42 @@ impl Identity {
         self.ports.iter().any(|named| named.port == port && named.protocol == protocol && named.name == name)
     }
 
-    fn insert(&mut self, policy: &Arc<CompiledPolicy>) {
-        for (isolates, list) in
-            [(policy.isolates_ingress, &mut self.ingress), (policy.isolates_egress, &mut self.egress)]
-        {
-            if isolates {
-                let place = list.partition_point(|other| other.name < policy.name);
-                list.insert(place, Arc::clone(policy));
+    /// Tells of a pod selector of its own namespace that matches from now on, or no longer.
+    pub(super) fn select(&mut self, selector: u32, matches: bool) {
+        match (self.own_selectors.binary_search(&selector), matches) {
+            (Err(place), true) => self.own_selectors.insert(place, selector),
+            (Ok(place), false) => {
+                self.own_selectors.remove(place);
             }
+            (Ok(_), true) | (Err(_), false) => {}
         }
     }
 
-    fn remove(&mut self, policy: &Arc<CompiledPolicy>) {
-        for list in [&mut self.ingress, &mut self.egress] {
-            if let Ok(place) = list.binary_search_by(|other| other.name.cmp(&policy.name)) {
-                list.remove(place);
-            }
+    fn insert(&mut self, policy: &Arc<CompiledPolicy>) {
+        if policy.isolates_ingress {
+            self.ingress.insert(policy, Direction::Ingress, &self.ports);
         }
+        if policy.isolates_egress {
+            self.egress.insert(policy, Direction::Egress, &self.ports);
+        }
+    }
+
+    fn remove(&mut self, policy: &CompiledPolicy) {
+        self.ingress.remove(&policy.name);
+        self.egress.remove(&policy.name);
     }
 }
 
 impl Index {
+    pub(super) fn identity_mut(&mut self, id: u32) -> Option<&mut Identity> {
+        self.identities.get_mut(id).map(Arc::make_mut)
+    }
+
+    /// Whether the pod selector speaks of one namespace alone.
+    fn is_own(&self, selector: u32) -> bool {
+        self.pod_selectors.get(selector).is_some_and(|selector| matches!(selector.scope, Scope::Namespace(_)))
+    }
+
     /// The number of an identity, which stands for one pod or template more from now on.
     pub(super) fn acquire_identity(
         &mut self,
@@ -81,10 +108,11 @@ impl Index {
             None => {
                 let identity = Identity {
                     namespace,
+                    own_selectors: SmallVec::new(),
+                    ingress: Isolation::default(),
+                    egress: Isolation::default(),
                     labels: Arc::new(labels.clone()),
                     ports: ports.into_iter().cloned().collect(),
-                    ingress: Vec::new(),
-                    egress: Vec::new(),
                 };
                 self.add_identity(hash, identity)
             }
@@ -111,13 +139,19 @@ impl Index {
             .flat_map(|uses| uses.subjects.iter().cloned())
             .collect();
         policies.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        identity.ingress.extend(policies.iter().filter(|policy| policy.isolates_ingress).cloned());
-        identity.egress.extend(policies.into_iter().filter(|policy| policy.isolates_egress));
-        let id = self.identities.insert(hash, identity);
-        for selector in selectors {
-            if self.pod_selectors.get(selector).is_some_and(|selector| !is_empty(&selector.labels)) {
-                self.selected.get_mut(selector).insert(id);
+        policies.iter().for_each(|policy| identity.insert(policy));
+        let narrow = |selector: &&u32| {
+            self.pod_selectors.get(**selector).is_some_and(|selector| !is_empty(&selector.labels))
+        };
+        let selectors: Vec<_> = selectors.iter().filter(narrow).copied().collect();
+        for selector in &selectors {
+            if self.is_own(*selector) {
+                identity.select(*selector, true);
             }
+        }
+        let id = self.identities.insert(hash, Arc::new(identity));
+        for selector in selectors {
+            self.selected.get_mut(selector).insert(id);
         }
         for (key, value) in &*labels {
             self.identity_labels.insert(label_hash(&self.hasher, namespace, key, value), id);
@@ -159,7 +193,7 @@ impl Index {
     /// Enters a policy at the identities it isolates.
     pub(super) fn isolate(&mut self, policy: &Arc<CompiledPolicy>) {
         for id in self.subjects_of(policy) {
-            if let Some(identity) = self.identities.get_mut(id) {
+            if let Some(identity) = self.identity_mut(id) {
                 identity.insert(policy);
             }
         }
@@ -169,7 +203,7 @@ impl Index {
     /// Takes a policy out of the identities it isolates.
     pub(super) fn unisolate(&mut self, policy: &Arc<CompiledPolicy>) {
         for id in self.subjects_of(policy) {
-            if let Some(identity) = self.identities.get_mut(id) {
+            if let Some(identity) = self.identity_mut(id) {
                 identity.remove(policy);
             }
         }

@@ -120,6 +120,7 @@ impl Index {
         if !is_empty(labels) {
             for identity in self.matching_identities(scope, labels) {
                 self.selected.get_mut(id).insert(identity);
+                self.tell_identity(identity, id, scope, true);
             }
         }
         id
@@ -142,8 +143,17 @@ impl Index {
         {
             namespaces.pod_selectors.remove(id);
         }
-        *self.selected.get_mut(id) = IdSet::default();
+        for identity in std::mem::take(self.selected.get_mut(id)).iter() {
+            self.tell_identity(identity, id, selector.scope, false);
+        }
         self.pod_selectors.remove(self.hasher.hash_one((selector.scope, &selector.labels)), id);
+    }
+
+    /// Identities know the pod selectors of their own namespace: those a question asks for most.
+    fn tell_identity(&mut self, identity: u32, selector: u32, scope: Scope, matches: bool) {
+        if let (Scope::Namespace(_), Some(identity)) = (scope, self.identity_mut(identity)) {
+            identity.select(selector, matches);
+        }
     }
 
     /// The pod selectors of `scope` that match these labels, in ascending order.
