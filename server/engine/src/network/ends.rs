@@ -7,6 +7,7 @@ use super::Index;
 use super::addresses::{HOST_NETWORK, Owner};
 use super::identities::Identity;
 use super::namespaces::implied_labels;
+use super::packed::PackedLabels;
 use super::policy::{CompiledPolicy, Direction};
 use super::question::{End, FlowError};
 use super::selectors::Scope;
@@ -30,7 +31,7 @@ pub(super) enum Who<'s> {
 pub(super) struct Unborn {
     /// Unset: nothing else speaks of the namespace.
     pub(super) namespace: Option<u32>,
-    pub(super) labels: Labels,
+    pub(super) labels: PackedLabels,
     pub(super) namespace_labels: Arc<Labels>,
     ingress: Vec<Arc<CompiledPolicy>>,
     egress: Vec<Arc<CompiledPolicy>>,
@@ -100,7 +101,7 @@ impl Index {
     }
 
     #[inline]
-    fn by_address(&self, address: IpAddr) -> Candidate<'_> {
+    pub(super) fn by_address(&self, address: IpAddr) -> Candidate<'_> {
         let owner = self.addresses.owner(address);
         let who = match owner {
             None => Who::Nobody,
@@ -191,9 +192,10 @@ impl Index {
 
     fn by_labels(&self, namespace: &str, labels: &Labels) -> Candidate<'_> {
         let found = self.find_namespace(namespace);
+        let labels = PackedLabels::new(labels);
         let mut matching = Vec::new();
         if let Some((id, _)) = found {
-            self.matching_pod_selectors(Scope::Namespace(id), labels, &mut matching);
+            self.matching_pod_selectors(Scope::Namespace(id), &labels, &mut matching);
         }
         let mut policies: Vec<_> = matching
             .into_iter()
@@ -207,7 +209,7 @@ impl Index {
         };
         let unborn = Unborn {
             namespace: found.map(|(id, _)| id),
-            labels: labels.clone(),
+            labels,
             namespace_labels: found.map_or_else(
                 || Arc::new(implied_labels(namespace)),
                 |(_, namespace)| Arc::clone(&namespace.labels),

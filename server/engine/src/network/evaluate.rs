@@ -11,7 +11,7 @@ use super::decision::{FlowDecision, Leg, LegReason, RuleTrace};
 use super::ends::{Candidate, Candidates, Resolved, Unborn, Who};
 use super::isolation::Test;
 use super::policy::{CompiledPolicy, CompiledRule, Direction, PodPeer};
-use super::question::{FlowError, FlowRequest};
+use super::question::{End, FlowError, FlowRequest};
 use super::selectors::Scope;
 use crate::object::Protocol;
 use crate::selector;
@@ -67,6 +67,11 @@ impl Index {
     fn flow(&self, request: &FlowRequest<'_>) -> Result<Flow<'_>, FlowError> {
         if request.port == 0 {
             return Err(FlowError::new("port", "must be between 1 and 65535"));
+        }
+        if let (End::Ip(source), End::Ip(destination)) = (&request.source, &request.destination) {
+            // What enforcement points ask.
+            let ends = (self.by_address(source.to_canonical()), self.by_address(destination.to_canonical()));
+            return between(ends.0, ends.1, true, request.protocol, request.port);
         }
         let source = self.resolve("source", &request.source)?;
         let destination = self.resolve("destination", &request.destination)?;
@@ -235,7 +240,7 @@ impl Index {
                         Scope::Namespace(namespace) => unborn.namespace == Some(namespace),
                         Scope::Namespaces(namespaces) => in_selected(namespaces),
                     };
-                    in_scope && selector::matches(&selector.labels, &unborn.labels)
+                    in_scope && unborn.labels.meet(&selector.labels)
                 })
             }
         }

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::Index;
 use super::isolation::Isolation;
+use super::packed::PackedLabels;
 use super::policy::{CompiledPolicy, Direction};
 use super::postings::label_hash;
 use super::selectors::{Scope, is_empty};
@@ -21,7 +22,7 @@ pub(super) struct Identity {
     own_selectors: SmallVec<[u32; 4]>,
     ingress: Isolation,
     egress: Isolation,
-    pub(super) labels: Arc<Labels>,
+    pub(super) labels: PackedLabels,
     /// In ascending order, none twice.
     ports: Box<[ContainerPort]>,
 }
@@ -94,14 +95,15 @@ impl Index {
         labels: &Labels,
         ports: &[ContainerPort],
     ) -> u32 {
+        let labels = PackedLabels::new(labels);
         let mut ports: SmallVec<[&ContainerPort; 4]> = ports.iter().collect();
         ports.sort_unstable();
         ports.dedup();
-        let hash = self.hasher.hash_one((namespace, labels, &ports[..]));
+        let hash = self.hasher.hash_one((namespace, &labels, &ports[..]));
         let found = self.identities.find(hash, |other| {
             other.namespace == namespace
                 && other.ports.iter().eq(ports.iter().copied())
-                && *other.labels == *labels
+                && other.labels == labels
         });
         let id = match found {
             Some((id, _)) => id,
@@ -111,7 +113,7 @@ impl Index {
                     own_selectors: SmallVec::new(),
                     ingress: Isolation::default(),
                     egress: Isolation::default(),
-                    labels: Arc::new(labels.clone()),
+                    labels,
                     ports: ports.into_iter().cloned().collect(),
                 };
                 self.add_identity(hash, identity)
@@ -131,8 +133,8 @@ impl Index {
     }
 
     fn add_identity(&mut self, hash: u64, mut identity: Identity) -> u32 {
-        let (namespace, labels) = (identity.namespace, Arc::clone(&identity.labels));
-        let selectors = self.selectors_of(namespace, &labels);
+        let namespace = identity.namespace;
+        let selectors = self.selectors_of(namespace, &identity.labels);
         let mut policies: Vec<_> = selectors
             .iter()
             .filter_map(|selector| self.selector_uses.get(*selector))
@@ -149,11 +151,12 @@ impl Index {
                 identity.select(*selector, true);
             }
         }
-        let id = self.identities.insert(hash, Arc::new(identity));
+        let identity = Arc::new(identity);
+        let id = self.identities.insert(hash, Arc::clone(&identity));
         for selector in selectors {
             self.selected.get_mut(selector).insert(id);
         }
-        for (key, value) in &*labels {
+        for (key, value) in identity.labels.iter() {
             self.identity_labels.insert(label_hash(&self.hasher, namespace, key, value), id);
         }
         if let Some(namespace) = self.namespace_mut(namespace) {
@@ -167,11 +170,11 @@ impl Index {
         for selector in self.selectors_of(identity.namespace, &identity.labels) {
             self.selected.get_mut(selector).remove(id);
         }
-        for (key, value) in &*identity.labels {
+        for (key, value) in identity.labels.iter() {
             self.identity_labels.remove(label_hash(&self.hasher, identity.namespace, key, value), id);
         }
         let ports: SmallVec<[&ContainerPort; 4]> = identity.ports.iter().collect();
-        let hash = self.hasher.hash_one((identity.namespace, &*identity.labels, &ports[..]));
+        let hash = self.hasher.hash_one((identity.namespace, &identity.labels, &ports[..]));
         self.identities.remove(hash, id);
         if let Some(namespace) = self.namespace_mut(identity.namespace) {
             namespace.identities.remove(id);
@@ -180,7 +183,7 @@ impl Index {
     }
 
     /// The pod selectors, of every scope, that match pods of this namespace with these labels.
-    pub(super) fn selectors_of(&self, namespace: u32, labels: &Labels) -> Vec<u32> {
+    pub(super) fn selectors_of(&self, namespace: u32, labels: &PackedLabels) -> Vec<u32> {
         let mut matching = Vec::new();
         self.matching_pod_selectors(Scope::Namespace(namespace), labels, &mut matching);
         let scopes = self.namespaces.get(namespace).map(|namespace| &namespace.selectors);

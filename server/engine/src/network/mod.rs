@@ -26,6 +26,7 @@ mod evaluate;
 mod identities;
 mod isolation;
 mod namespaces;
+mod packed;
 mod pods;
 mod policies;
 mod policy;
