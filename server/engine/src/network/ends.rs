@@ -7,7 +7,7 @@ use super::Index;
 use super::addresses::{HOST_NETWORK, Owner};
 use super::identities::Identity;
 use super::namespaces::implied_labels;
-use super::pods::PodRecord;
+use super::packed::PackedLabels;
 use super::policy::{CompiledPolicy, Direction};
 use super::question::{End, FlowError};
 use super::selectors::Scope;
@@ -31,7 +31,7 @@ pub(super) enum Who<'s> {
 pub(super) struct Unborn {
     /// Unset: nothing else speaks of the namespace.
     pub(super) namespace: Option<u32>,
-    pub(super) labels: Labels,
+    pub(super) labels: PackedLabels,
     pub(super) namespace_labels: Arc<Labels>,
     ingress: Vec<Arc<CompiledPolicy>>,
     egress: Vec<Arc<CompiledPolicy>>,
@@ -101,7 +101,7 @@ impl Index {
     }
 
     #[inline]
-    fn by_address(&self, address: IpAddr) -> Candidate<'_> {
+    pub(super) fn by_address(&self, address: IpAddr) -> Candidate<'_> {
         let owner = self.addresses.owner(address);
         let who = match owner {
             None => Who::Nobody,
@@ -114,10 +114,6 @@ impl Index {
     #[inline]
     fn who(&self, identity: u32) -> Who<'_> {
         self.identities.get(identity).map_or(Who::Nobody, |found| Who::Pod(identity, found))
-    }
-
-    fn who_is(&self, pod: &PodRecord) -> Who<'_> {
-        if pod.host_network { Who::HostNetwork } else { self.who(pod.identity) }
     }
 
     fn by_name(
@@ -147,10 +143,17 @@ impl Index {
                 return Err(FlowError::new(format!("{role}.pod.ip"), message));
             }
         };
-        Ok(Candidate { who: self.who_is(pod), pod: Some(id), addresses })
+        let who = if pod.host_network { Who::HostNetwork } else { self.who(pod.identity) };
+        Ok(Candidate { who, pod: Some(id), addresses })
     }
 
     /// The pods that a workload owns and that have not terminated; else those of its template; else those that have.
+    ///
+    /// What becomes of policies that select pods in the host's network, Kubernetes leaves to the network plugin: it may
+    /// hold such pods like any other, or take them for their node ("NetworkPolicy and hostNetwork pods" in
+    /// <https://kubernetes.io/docs/concepts/services-networking/network-policies/>). By an address nobody can tell such
+    /// a pod from its node, so there it is the latter. A question about a workload is one about what its policies say,
+    /// which are held against its labels.
     fn by_workload(
         &self,
         role: &str,
@@ -170,7 +173,7 @@ impl Index {
         if pods.iter().any(|(_, pod)| !pod.terminated) {
             pods.retain(|(_, pod)| !pod.terminated);
         } else if let Some(template) = workload.and_then(|workload| workload.template) {
-            let who = if template.host_network { Who::HostNetwork } else { self.who(template.identity) };
+            let who = self.who(template);
             let addresses = Candidates::Listed(&[]);
             return Ok(Resolved::One(Candidate { who, pod: None, addresses }));
         }
@@ -180,7 +183,7 @@ impl Index {
         // By name, so that answers do not depend on the order in which pods came.
         pods.sort_unstable_by(|(_, a), (_, b)| a.name.cmp(&b.name));
         let candidates = pods.into_iter().map(|(id, pod)| Candidate {
-            who: self.who_is(pod),
+            who: self.who(pod.identity),
             pod: Some(id),
             addresses: Candidates::Listed(pod.live_addresses()),
         });
@@ -189,9 +192,10 @@ impl Index {
 
     fn by_labels(&self, namespace: &str, labels: &Labels) -> Candidate<'_> {
         let found = self.find_namespace(namespace);
+        let labels = PackedLabels::new(labels);
         let mut matching = Vec::new();
         if let Some((id, _)) = found {
-            self.matching_pod_selectors(Scope::Namespace(id), labels, &mut matching);
+            self.matching_pod_selectors(Scope::Namespace(id), &labels, &mut matching);
         }
         let mut policies: Vec<_> = matching
             .into_iter()
@@ -205,7 +209,7 @@ impl Index {
         };
         let unborn = Unborn {
             namespace: found.map(|(id, _)| id),
-            labels: labels.clone(),
+            labels,
             namespace_labels: found.map_or_else(
                 || Arc::new(implied_labels(namespace)),
                 |(_, namespace)| Arc::clone(&namespace.labels),

@@ -1,7 +1,7 @@
 //! The evaluation: one leg, one rule, one port.
 //!
-//! Both the verdict and its explanation come from the two questions at the end of this file, whether a rule's ports
-//! and whether its peers match.
+//! Both the verdict and its explanation come from the two questions in this file, whether a rule's ports and whether
+//! its peers match.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -9,8 +9,9 @@ use std::net::IpAddr;
 use super::Index;
 use super::decision::{FlowDecision, Leg, LegReason, RuleTrace};
 use super::ends::{Candidate, Candidates, Resolved, Unborn, Who};
+use super::isolation::Test;
 use super::policy::{CompiledPolicy, CompiledRule, Direction, PodPeer};
-use super::question::{FlowError, FlowRequest};
+use super::question::{End, FlowError, FlowRequest};
 use super::selectors::Scope;
 use crate::object::Protocol;
 use crate::selector;
@@ -67,6 +68,11 @@ impl Index {
         if request.port == 0 {
             return Err(FlowError::new("port", "must be between 1 and 65535"));
         }
+        if let (End::Ip(source), End::Ip(destination)) = (&request.source, &request.destination) {
+            // What enforcement points ask.
+            let ends = (self.by_address(source.to_canonical()), self.by_address(destination.to_canonical()));
+            return between(ends.0, ends.1, true, request.protocol, request.port);
+        }
         let source = self.resolve("source", &request.source)?;
         let destination = self.resolve("destination", &request.destination)?;
         match (source, destination) {
@@ -104,28 +110,60 @@ impl Index {
             };
             (reason, None)
         } else {
-            let mut rules = isolating.iter().enumerate().flat_map(|(place, policy)| {
-                policy
-                    .rules(direction)
-                    .iter()
-                    .enumerate()
-                    .map(move |(rule, compiled)| (place, policy, rule, compiled))
-            });
-            let first = rules.find(|(_, policy, _, rule)| {
-                flow.matches_ports(rule)
-                    && match self.matches_peers(flow.other(direction), policy, rule) {
-                        PeerMatch::Yes => true,
-                        PeerMatch::No => false,
-                        PeerMatch::UnknownAddress => {
-                            *unknown_address = true;
-                            false
-                        }
-                    }
-            });
-            let allowed_by = first.map(|(policy, _, rule, _)| (policy, rule));
+            let allowed_by = match &flow.held(direction).who {
+                Who::Pod(_, identity) => {
+                    let isolation = identity.isolation(direction);
+                    let first = isolation.steps.iter().find(|step| {
+                        step.fits(flow.protocol, flow.port)
+                            && match step.test {
+                                Test::Anybody => true,
+                                Test::Peer(peer) => {
+                                    self.matches_peer(&flow.other(direction).who, identity.namespace, peer)
+                                }
+                                Test::Rule => {
+                                    isolation.policies.get(step.policy as usize).is_some_and(|policy| {
+                                        self.allows(
+                                            flow,
+                                            direction,
+                                            policy,
+                                            step.rule as usize,
+                                            unknown_address,
+                                        )
+                                    })
+                                }
+                            }
+                    });
+                    first.map(|step| (step.policy as usize, step.rule as usize))
+                }
+                Who::Unborn(_) | Who::HostNetwork | Who::Nobody => {
+                    isolating.iter().enumerate().find_map(|(place, policy)| {
+                        let mut rules = 0..policy.rules(direction).len();
+                        let allows =
+                            |rule: &usize| self.allows(flow, direction, policy, *rule, unknown_address);
+                        Some((place, rules.find(allows)?))
+                    })
+                }
+            };
             (if allowed_by.is_some() { LegReason::Rule } else { LegReason::NoRule }, allowed_by)
         };
         Leg { allowed: reason != LegReason::NoRule, reason, isolating, allowed_by }
+    }
+
+    /// Whether this rule of a policy allows the flow.
+    fn allows(
+        &self,
+        flow: &Flow<'_>,
+        direction: Direction,
+        policy: &CompiledPolicy,
+        rule: usize,
+        unknown_address: &mut bool,
+    ) -> bool {
+        let Some(rule) = policy.rules(direction).get(rule).filter(|rule| flow.matches_ports(rule)) else {
+            return false;
+        };
+        let peers = self.matches_peers(flow.other(direction), policy, rule);
+        *unknown_address |= matches!(peers, PeerMatch::UnknownAddress);
+        matches!(peers, PeerMatch::Yes)
     }
 
     fn trace(&self, flow: &Flow<'_>, direction: Direction) -> Vec<RuleTrace> {
@@ -155,32 +193,34 @@ impl Index {
     /// Whether `other` is one of the rule's peers.
     #[inline]
     fn matches_peers(&self, other: &Party<'_>, policy: &CompiledPolicy, rule: &CompiledRule) -> PeerMatch {
-        let own = policy.namespace_id;
-        let pod = match &other.who {
-            _ if rule.anybody => true,
-            Who::Pod(id, identity) => rule.pods.iter().any(|peer| match *peer {
-                PodPeer::Every => true,
-                PodPeer::OwnNamespace => identity.namespace == own,
-                PodPeer::OwnSelected(selector) => {
-                    identity.namespace == own
-                        && self.selected.get(selector).is_some_and(|set| set.contains(*id))
-                }
-                PodPeer::Namespaces(selector) => {
-                    self.selected_namespaces.get(selector).is_some_and(|set| set.contains(identity.namespace))
-                }
-                PodPeer::Selected(selector) => {
-                    self.selected.get(selector).is_some_and(|set| set.contains(*id))
-                }
-            }),
-            Who::Unborn(unborn) => rule.pods.iter().any(|peer| self.matches_unborn(unborn, own, *peer)),
-            Who::HostNetwork | Who::Nobody => false,
-        };
+        let is_peer = |peer: &PodPeer| self.matches_peer(&other.who, policy.namespace_id, *peer);
+        let pod = rule.anybody || rule.pods.iter().any(is_peer);
         match (&rule.addresses, other.address) {
             _ if pod => PeerMatch::Yes,
             (None, _) => PeerMatch::No,
             (Some(_), None) => PeerMatch::UnknownAddress,
             (Some(addresses), Some(address)) if addresses.contains(address) => PeerMatch::Yes,
             (Some(_), Some(_)) => PeerMatch::No,
+        }
+    }
+
+    /// Whether `other` is this peer of a rule, whose policy lives in the namespace `own`.
+    #[inline]
+    fn matches_peer(&self, other: &Who<'_>, own: u32, peer: PodPeer) -> bool {
+        match other {
+            Who::Pod(id, identity) => match peer {
+                PodPeer::Every => true,
+                PodPeer::OwnNamespace => identity.namespace == own,
+                PodPeer::OwnSelected(selector) => identity.namespace == own && identity.is_selected(selector),
+                PodPeer::Namespaces(selector) => {
+                    self.selected_namespaces.get(selector).is_some_and(|set| set.contains(identity.namespace))
+                }
+                PodPeer::Selected(selector) => {
+                    self.selected.get(selector).is_some_and(|set| set.contains(*id))
+                }
+            },
+            Who::Unborn(unborn) => self.matches_unborn(unborn, own, peer),
+            Who::HostNetwork | Who::Nobody => false,
         }
     }
 
@@ -200,7 +240,7 @@ impl Index {
                         Scope::Namespace(namespace) => unborn.namespace == Some(namespace),
                         Scope::Namespaces(namespaces) => in_selected(namespaces),
                     };
-                    in_scope && selector::matches(&selector.labels, &unborn.labels)
+                    in_scope && unborn.labels.meet(&selector.labels)
                 })
             }
         }

@@ -6,32 +6,45 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::Index;
+use super::isolation::Isolation;
+use super::packed::PackedLabels;
 use super::policy::{CompiledPolicy, Direction};
 use super::postings::label_hash;
 use super::selectors::{Scope, is_empty};
 use crate::object::{ContainerPort, Labels, Protocol};
 use crate::persist::IdSet;
 
-/// Namespace, labels and named ports.
+/// Namespace, labels and named ports, and what follows from them.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
     pub(super) namespace: u32,
-    pub(super) labels: Arc<Labels>,
+    /// The pod selectors of its own namespace that match it (but those that match everything), in ascending order.
+    own_selectors: SmallVec<[u32; 4]>,
+    ingress: Isolation,
+    egress: Isolation,
+    pub(super) labels: PackedLabels,
     /// In ascending order, none twice.
-    ports: Arc<[ContainerPort]>,
-    /// The policies that isolate its pods for ingress, in order of their names.
-    ingress: Vec<Arc<CompiledPolicy>>,
-    /// The policies that isolate its pods for egress, in order of their names.
-    egress: Vec<Arc<CompiledPolicy>>,
+    ports: Box<[ContainerPort]>,
 }
 
 impl Identity {
     #[inline]
-    pub(super) fn isolating(&self, direction: Direction) -> &[Arc<CompiledPolicy>] {
+    pub(super) fn isolation(&self, direction: Direction) -> &Isolation {
         match direction {
             Direction::Ingress => &self.ingress,
             Direction::Egress => &self.egress,
         }
+    }
+
+    /// The policies that isolate its pods, in order of their names.
+    pub(super) fn isolating(&self, direction: Direction) -> &[Arc<CompiledPolicy>] {
+        &self.isolation(direction).policies
+    }
+
+    /// Whether this pod selector of its own namespace matches.
+    #[inline]
+    pub(super) fn is_selected(&self, selector: u32) -> bool {
+        self.own_selectors.contains(&selector)
     }
 
     /// Whether some container calls this port so. Containers of one pod may use a name twice: each of them counts.
@@ -39,27 +52,42 @@ impl Identity {
         self.ports.iter().any(|named| named.port == port && named.protocol == protocol && named.name == name)
     }
 
-    fn insert(&mut self, policy: &Arc<CompiledPolicy>) {
-        for (isolates, list) in
-            [(policy.isolates_ingress, &mut self.ingress), (policy.isolates_egress, &mut self.egress)]
-        {
-            if isolates {
-                let place = list.partition_point(|other| other.name < policy.name);
-                list.insert(place, Arc::clone(policy));
+    /// Tells of a pod selector of its own namespace that matches from now on, or no longer.
+    pub(super) fn select(&mut self, selector: u32, matches: bool) {
+        match (self.own_selectors.binary_search(&selector), matches) {
+            (Err(place), true) => self.own_selectors.insert(place, selector),
+            (Ok(place), false) => {
+                self.own_selectors.remove(place);
             }
+            (Ok(_), true) | (Err(_), false) => {}
         }
     }
 
-    fn remove(&mut self, policy: &Arc<CompiledPolicy>) {
-        for list in [&mut self.ingress, &mut self.egress] {
-            if let Ok(place) = list.binary_search_by(|other| other.name.cmp(&policy.name)) {
-                list.remove(place);
-            }
+    fn insert(&mut self, policy: &Arc<CompiledPolicy>) {
+        if policy.isolates_ingress {
+            self.ingress.insert(policy, Direction::Ingress, &self.ports);
         }
+        if policy.isolates_egress {
+            self.egress.insert(policy, Direction::Egress, &self.ports);
+        }
+    }
+
+    fn remove(&mut self, policy: &CompiledPolicy) {
+        self.ingress.remove(&policy.name);
+        self.egress.remove(&policy.name);
     }
 }
 
 impl Index {
+    pub(super) fn identity_mut(&mut self, id: u32) -> Option<&mut Identity> {
+        self.identities.get_mut(id).map(Arc::make_mut)
+    }
+
+    /// Whether the pod selector speaks of one namespace alone.
+    fn is_own(&self, selector: u32) -> bool {
+        self.pod_selectors.get(selector).is_some_and(|selector| matches!(selector.scope, Scope::Namespace(_)))
+    }
+
     /// The number of an identity, which stands for one pod or template more from now on.
     pub(super) fn acquire_identity(
         &mut self,
@@ -67,24 +95,26 @@ impl Index {
         labels: &Labels,
         ports: &[ContainerPort],
     ) -> u32 {
+        let labels = PackedLabels::new(labels);
         let mut ports: SmallVec<[&ContainerPort; 4]> = ports.iter().collect();
         ports.sort_unstable();
         ports.dedup();
-        let hash = self.hasher.hash_one((namespace, labels, &ports[..]));
+        let hash = self.hasher.hash_one((namespace, &labels, &ports[..]));
         let found = self.identities.find(hash, |other| {
             other.namespace == namespace
                 && other.ports.iter().eq(ports.iter().copied())
-                && *other.labels == *labels
+                && other.labels == labels
         });
         let id = match found {
             Some((id, _)) => id,
             None => {
                 let identity = Identity {
                     namespace,
-                    labels: Arc::new(labels.clone()),
+                    own_selectors: SmallVec::new(),
+                    ingress: Isolation::default(),
+                    egress: Isolation::default(),
+                    labels,
                     ports: ports.into_iter().cloned().collect(),
-                    ingress: Vec::new(),
-                    egress: Vec::new(),
                 };
                 self.add_identity(hash, identity)
             }
@@ -103,23 +133,30 @@ impl Index {
     }
 
     fn add_identity(&mut self, hash: u64, mut identity: Identity) -> u32 {
-        let (namespace, labels) = (identity.namespace, Arc::clone(&identity.labels));
-        let selectors = self.selectors_of(namespace, &labels);
+        let namespace = identity.namespace;
+        let selectors = self.selectors_of(namespace, &identity.labels);
         let mut policies: Vec<_> = selectors
             .iter()
             .filter_map(|selector| self.selector_uses.get(*selector))
             .flat_map(|uses| uses.subjects.iter().cloned())
             .collect();
         policies.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        identity.ingress.extend(policies.iter().filter(|policy| policy.isolates_ingress).cloned());
-        identity.egress.extend(policies.into_iter().filter(|policy| policy.isolates_egress));
-        let id = self.identities.insert(hash, identity);
-        for selector in selectors {
-            if self.pod_selectors.get(selector).is_some_and(|selector| !is_empty(&selector.labels)) {
-                self.selected.get_mut(selector).insert(id);
+        policies.iter().for_each(|policy| identity.insert(policy));
+        let narrow = |selector: &&u32| {
+            self.pod_selectors.get(**selector).is_some_and(|selector| !is_empty(&selector.labels))
+        };
+        let selectors: Vec<_> = selectors.iter().filter(narrow).copied().collect();
+        for selector in &selectors {
+            if self.is_own(*selector) {
+                identity.select(*selector, true);
             }
         }
-        for (key, value) in &*labels {
+        let identity = Arc::new(identity);
+        let id = self.identities.insert(hash, Arc::clone(&identity));
+        for selector in selectors {
+            self.selected.get_mut(selector).insert(id);
+        }
+        for (key, value) in identity.labels.iter() {
             self.identity_labels.insert(label_hash(&self.hasher, namespace, key, value), id);
         }
         if let Some(namespace) = self.namespace_mut(namespace) {
@@ -133,11 +170,11 @@ impl Index {
         for selector in self.selectors_of(identity.namespace, &identity.labels) {
             self.selected.get_mut(selector).remove(id);
         }
-        for (key, value) in &*identity.labels {
+        for (key, value) in identity.labels.iter() {
             self.identity_labels.remove(label_hash(&self.hasher, identity.namespace, key, value), id);
         }
         let ports: SmallVec<[&ContainerPort; 4]> = identity.ports.iter().collect();
-        let hash = self.hasher.hash_one((identity.namespace, &*identity.labels, &ports[..]));
+        let hash = self.hasher.hash_one((identity.namespace, &identity.labels, &ports[..]));
         self.identities.remove(hash, id);
         if let Some(namespace) = self.namespace_mut(identity.namespace) {
             namespace.identities.remove(id);
@@ -146,7 +183,7 @@ impl Index {
     }
 
     /// The pod selectors, of every scope, that match pods of this namespace with these labels.
-    pub(super) fn selectors_of(&self, namespace: u32, labels: &Labels) -> Vec<u32> {
+    pub(super) fn selectors_of(&self, namespace: u32, labels: &PackedLabels) -> Vec<u32> {
         let mut matching = Vec::new();
         self.matching_pod_selectors(Scope::Namespace(namespace), labels, &mut matching);
         let scopes = self.namespaces.get(namespace).map(|namespace| &namespace.selectors);
@@ -159,7 +196,7 @@ impl Index {
     /// Enters a policy at the identities it isolates.
     pub(super) fn isolate(&mut self, policy: &Arc<CompiledPolicy>) {
         for id in self.subjects_of(policy) {
-            if let Some(identity) = self.identities.get_mut(id) {
+            if let Some(identity) = self.identity_mut(id) {
                 identity.insert(policy);
             }
         }
@@ -169,7 +206,7 @@ impl Index {
     /// Takes a policy out of the identities it isolates.
     pub(super) fn unisolate(&mut self, policy: &Arc<CompiledPolicy>) {
         for id in self.subjects_of(policy) {
-            if let Some(identity) = self.identities.get_mut(id) {
+            if let Some(identity) = self.identity_mut(id) {
                 identity.remove(policy);
             }
         }

@@ -24,7 +24,9 @@ mod decision;
 mod ends;
 mod evaluate;
 mod identities;
+mod isolation;
 mod namespaces;
+mod packed;
 mod pods;
 mod policies;
 mod policy;
@@ -53,7 +55,7 @@ pub struct Index {
     hasher: RandomState,
     /// Whose address it is: with `identities` and `selected*`, what questions read.
     addresses: addresses::Addresses,
-    identities: Registry<identities::Identity>,
+    identities: Registry<Arc<identities::Identity>>,
     /// How many pods and templates each identity stands for.
     identity_references: Vector<u32>,
     /// Identities by namespace and label.

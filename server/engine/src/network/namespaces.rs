@@ -77,13 +77,15 @@ impl Index {
         self.namespaces.remove(self.hasher.hash_one(&*namespace.name), id);
     }
 
-    /// A Namespace object: it has exactly the labels written.
+    /// A Namespace object: it has exactly the labels written. One without any was never through an API server, which
+    /// gives each its name (`pkg/apis/core/v1/defaults.go`, `SetDefaults_Namespace`), and is what that would make it.
     pub(super) fn declare_namespace(&mut self, name: &str, labels: &Labels) {
+        let labels = if labels.is_empty() { implied_labels(name) } else { labels.clone() };
         let id = self.ensure_namespace(name);
         if let Some(namespace) = self.namespace_mut(id) {
             namespace.declared = true;
         }
-        self.relabel(id, labels.clone());
+        self.relabel(id, labels);
     }
 
     /// The Namespace object is gone; what lives there still implies it.

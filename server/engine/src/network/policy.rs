@@ -104,6 +104,21 @@ impl CompiledPort {
         Self { protocol: port.protocol, ports }
     }
 
+    /// The protocol, and its ports from the first to the last; all of them where a name has to be looked up.
+    pub(super) fn range(&self) -> (Protocol, u16, u16) {
+        match self.ports {
+            Ports::Range(first, last) => (self.protocol, first, last),
+            Ports::Name(_) => (self.protocol, 0, u16::MAX),
+        }
+    }
+
+    pub(super) fn name(&self) -> Option<&str> {
+        match &self.ports {
+            Ports::Range(..) => None,
+            Ports::Name(name) => Some(name),
+        }
+    }
+
     /// `has_name` tells whether the destination is a pod that calls this very port so.
     #[inline]
     pub(super) fn matches(&self, protocol: Protocol, port: u16, has_name: impl FnOnce(&str) -> bool) -> bool {

@@ -1,6 +1,6 @@
 //! Who has a label, and who asks for it: so that a selector is held only against those it could match.
 
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::RandomState;
 
@@ -53,13 +53,18 @@ pub(super) fn anchors(selector: &LabelSelector) -> Vec<(&str, &str)> {
 }
 
 /// Where to look for one label within `scope`.
-pub(super) fn label_hash(hasher: &RandomState, scope: impl Hash, key: &str, value: &str) -> u64 {
-    std::hash::BuildHasher::hash_one(hasher, (scope, key, value))
+pub(super) fn label_hash(
+    hasher: &RandomState,
+    scope: impl Hash,
+    key: impl AsRef<[u8]>,
+    value: impl AsRef<[u8]>,
+) -> u64 {
+    hasher.hash_one((scope, key.as_ref(), value.as_ref()))
 }
 
 /// Where the selectors of `scope` without anchors are found.
 pub(super) fn unanchored_hash(hasher: &RandomState, scope: impl Hash) -> u64 {
-    std::hash::BuildHasher::hash_one(hasher, (scope, "unanchored"))
+    hasher.hash_one((scope, "unanchored"))
 }
 
 /// Everywhere a selector is to be found within `scope`.

@@ -4,9 +4,10 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use super::Index;
+use super::packed::PackedLabels;
 use super::policy::CompiledPolicy;
 use super::postings::{anchor_hashes, anchors, label_hash, unanchored_hash};
-use crate::object::{LabelSelector, Labels};
+use crate::object::LabelSelector;
 use crate::persist::IdSet;
 use crate::selector;
 
@@ -120,6 +121,7 @@ impl Index {
         if !is_empty(labels) {
             for identity in self.matching_identities(scope, labels) {
                 self.selected.get_mut(id).insert(identity);
+                self.tell_identity(identity, id, scope, true);
             }
         }
         id
@@ -142,12 +144,26 @@ impl Index {
         {
             namespaces.pod_selectors.remove(id);
         }
-        *self.selected.get_mut(id) = IdSet::default();
+        for identity in std::mem::take(self.selected.get_mut(id)).iter() {
+            self.tell_identity(identity, id, selector.scope, false);
+        }
         self.pod_selectors.remove(self.hasher.hash_one((selector.scope, &selector.labels)), id);
     }
 
+    /// Identities know the pod selectors of their own namespace: those a question asks for most.
+    fn tell_identity(&mut self, identity: u32, selector: u32, scope: Scope, matches: bool) {
+        if let (Scope::Namespace(_), Some(identity)) = (scope, self.identity_mut(identity)) {
+            identity.select(selector, matches);
+        }
+    }
+
     /// The pod selectors of `scope` that match these labels, in ascending order.
-    pub(super) fn matching_pod_selectors(&self, scope: Scope, labels: &Labels, matching: &mut Vec<u32>) {
+    pub(super) fn matching_pod_selectors(
+        &self,
+        scope: Scope,
+        labels: &PackedLabels,
+        matching: &mut Vec<u32>,
+    ) {
         let in_use = match scope {
             Scope::Namespace(id) => self.namespaces.get(id).is_some_and(|namespace| namespace.policies > 0),
             Scope::Namespaces(id) => {
@@ -163,7 +179,7 @@ impl Index {
             for id in self.pod_selector_anchors.get(hash).into_iter().flat_map(IdSet::iter) {
                 if let Some(candidate) = self.pod_selectors.get(id)
                     && candidate.scope == scope
-                    && selector::matches(&candidate.labels, labels)
+                    && labels.meet(&candidate.labels)
                     && !matching[start..].contains(&id)
                 {
                     matching.push(id);
@@ -176,12 +192,11 @@ impl Index {
     pub(super) fn enter_scope(&mut self, namespace_selector: u32, identities: &IdSet) {
         let mut matching = Vec::new();
         for identity in identities.iter() {
-            let Some(labels) = self.identities.get(identity).map(|identity| Arc::clone(&identity.labels))
-            else {
+            let Some(found) = self.identities.get(identity).map(Arc::clone) else {
                 continue;
             };
             matching.clear();
-            self.matching_pod_selectors(Scope::Namespaces(namespace_selector), &labels, &mut matching);
+            self.matching_pod_selectors(Scope::Namespaces(namespace_selector), &found.labels, &mut matching);
             for selector in &matching {
                 self.selected.get_mut(*selector).insert(identity);
             }
@@ -216,9 +231,8 @@ impl Index {
         let mut matching = Vec::new();
         let anchors = anchors(labels);
         let mut within = |namespace: u32| {
-            let matches = |id: &u32| {
-                self.identities.get(*id).is_some_and(|identity| selector::matches(labels, &identity.labels))
-            };
+            let matches =
+                |id: &u32| self.identities.get(*id).is_some_and(|identity| identity.labels.meet(labels));
             if anchors.is_empty() {
                 let identities = self.namespaces.get(namespace).map(|namespace| &namespace.identities);
                 matching.extend(identities.into_iter().flat_map(IdSet::iter).filter(matches));

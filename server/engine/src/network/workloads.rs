@@ -15,14 +15,8 @@ pub(super) struct WorkloadRecord {
     name: Box<str>,
     /// The pods it owns, by number.
     pub(super) pods: IdSet,
-    pub(super) template: Option<Template>,
-}
-
-/// What a workload's pods will be.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Template {
-    pub(super) identity: u32,
-    pub(super) host_network: bool,
+    /// The identity of the pods of its template.
+    pub(super) template: Option<u32>,
 }
 
 impl Index {
@@ -83,14 +77,11 @@ impl Index {
     pub(super) fn upsert_workload(&mut self, workload: &Workload) {
         let pod = &workload.pod;
         let namespace = self.ensure_namespace(&pod.namespace);
-        let template = Template {
-            identity: self.acquire_identity(namespace, &pod.labels, &pod.ports),
-            host_network: pod.host_network,
-        };
+        let template = self.acquire_identity(namespace, &pod.labels, &pod.ports);
         let id = self.ensure_workload(namespace, workload.kind.as_str(), &pod.name);
         let old = self.workload_mut(id).and_then(|workload| workload.template.replace(template));
         if let Some(old) = old {
-            self.release_identity(old.identity);
+            self.release_identity(old);
         }
     }
 
@@ -100,7 +91,7 @@ impl Index {
         let old = self.workload_mut(id).and_then(|workload| workload.template.take());
         self.tidy_workload(id);
         if let Some(old) = old {
-            self.release_identity(old.identity);
+            self.release_identity(old);
         }
     }
 }

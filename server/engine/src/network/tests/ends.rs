@@ -74,7 +74,6 @@ fn policies_hold_nobody_but_pods() {
     for (source, destination, expected) in [
         ("n/host", "n/a", (HostNetwork, Rule)),
         ("10.1.0.1", "n/a", (HostNetwork, Rule)),
-        ("n/Pod/host", "n/a", (HostNetwork, Rule)),
         ("n/a", "n/host", (NoRule, HostNetwork)),
         ("n/a", "10.1.0.1", (NoRule, HostNetwork)),
         ("10.9.0.1", "n/a", (NotAPod, NoRule)),
@@ -250,14 +249,20 @@ fn templates_come_and_go() {
 }
 
 #[test]
-fn host_network_templates() {
-    let host = super::Workload {
-        kind: Kind::DaemonSet,
-        pod: Pod { host_network: true, ..pod("n/agent", "app=x", &[]) },
-    };
-    let objects = [host.into(), pod("n/a", "", &["10.0.0.1"]).into()];
+fn workloads_in_the_hosts_network_are_what_their_labels_make_them() {
+    let agent = |name, address: &[&str]| Pod { host_network: true, ..pod(name, "app=x", address) };
+    let template = super::Workload { kind: Kind::DaemonSet, pod: agent("n/planned", &[]) };
+    let objects = [
+        template.into(),
+        owned(agent("n/agent-1", &["10.1.0.1"]), "DaemonSet", "agent").into(),
+        pod("n/a", "", &["10.0.0.1"]).into(),
+    ];
     let index = index(objects.into_iter().chain(closed()));
-    assert_eq!(reasons(&index, "n/DaemonSet/agent", "n/a"), (LegReason::HostNetwork, LegReason::NoRule));
+    for workload in ["n/DaemonSet/planned", "n/DaemonSet/agent", "n/Pod/agent-1"] {
+        assert_eq!(reasons(&index, workload, "n/a"), (LegReason::NoRule, LegReason::NoRule), "{workload}");
+    }
+    assert_eq!(reasons(&index, "n/agent-1", "n/a"), (LegReason::HostNetwork, LegReason::NoRule));
+    assert_eq!(reasons(&index, "10.1.0.1", "n/a"), (LegReason::HostNetwork, LegReason::NoRule));
 }
 
 #[test]

@@ -201,8 +201,11 @@ fn namespaces_change_their_labels() {
     assert_eq!(by(&index), Some((0, 0)));
     index.apply(&super::Change::Upsert(namespace("a", "team=green")));
     assert_eq!(by(&index), Some((0, 1)));
+    index.apply(&super::Change::Upsert(namespace("a", "team=blue")));
+    assert_eq!(by(&index), None, "declared with labels it has no others");
     index.apply(&super::Change::Upsert(namespace("a", "")));
-    assert_eq!(by(&index), None, "declared without labels it has none");
+    assert_eq!(by(&index), Some((0, 2)), "declared without labels it has its name");
+    index.apply(&super::Change::Upsert(namespace("a", "team=blue")));
     index.apply(&super::Change::Remove(super::key(super::Kind::Namespace, "a")));
     assert_eq!(by(&index), Some((0, 2)), "undeclared it has its name");
     index.apply(&super::Change::Upsert(namespace("a", "team=red")));

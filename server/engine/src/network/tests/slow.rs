@@ -61,7 +61,9 @@ impl Slow {
 
     fn namespace_labels(&self, name: &str) -> Labels {
         let declared = self.objects.values().find_map(|object| match object {
-            Object::Namespace(metadata) if metadata.name == name => Some(metadata.labels.clone()),
+            Object::Namespace(metadata) if metadata.name == name && !metadata.labels.is_empty() => {
+                Some(metadata.labels.clone())
+            }
             _ => None,
         });
         declared

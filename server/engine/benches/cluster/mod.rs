@@ -1,0 +1,142 @@
+//! Clusters of any size, always the same for the same numbers, as the JSON an API server would send.
+//!
+//! A hundred pods and ten policies a namespace. Few applications have many replicas, many have few; one pod in eight
+//! belongs to a stateful set, which gives each of its pods a label of its own, hence an identity of its own.
+
+#![allow(dead_code, reason = "not every benchmark uses everything")]
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use gavel_engine::object::decode::decode_slice;
+use gavel_engine::{Change, Object, Snapshot};
+
+const PODS_PER_NAMESPACE: u32 = 100;
+const POLICIES_PER_NAMESPACE: u32 = 10;
+const APPS: u32 = 12;
+
+/// So many pods, and a tenth as many policies.
+#[derive(Clone, Copy)]
+pub(crate) struct Cluster {
+    /// How many pods there are.
+    pub(crate) pods: u32,
+}
+
+impl Cluster {
+    /// How many policies there are.
+    pub(crate) fn policies(self) -> u32 {
+        self.namespaces() * POLICIES_PER_NAMESPACE
+    }
+
+    fn namespaces(self) -> u32 {
+        self.pods.div_ceil(PODS_PER_NAMESPACE)
+    }
+
+    /// Every object: namespaces, pods, policies.
+    pub(crate) fn json(self) -> impl Iterator<Item = String> {
+        let namespaces = (0..self.namespaces()).map(namespace);
+        let pods = (0..self.pods).map(|number| pod(number, &address(number).to_string()));
+        let policies = (0..self.policies()).map(policy);
+        namespaces.chain(pods).chain(policies)
+    }
+
+    /// Every object, read.
+    pub(crate) fn objects(self) -> impl Iterator<Item = Object> {
+        self.json().map(|json| read(&json))
+    }
+
+    /// A snapshot of every object.
+    pub(crate) fn snapshot(self) -> Snapshot {
+        Snapshot::empty().apply(self.objects().map(Change::Upsert))
+    }
+
+    /// Source and destination of questions: two in three within a namespace, the others anywhere.
+    pub(crate) fn questions(self, count: u64) -> Vec<(IpAddr, IpAddr)> {
+        let question = |seed: u64| {
+            let source = random(seed * 3) as u32 % self.pods;
+            let anywhere = random(seed * 3 + 1) as u32 % self.pods;
+            let nearby = source / PODS_PER_NAMESPACE * PODS_PER_NAMESPACE + anywhere % PODS_PER_NAMESPACE;
+            let destination = if seed % 3 == 0 { anywhere } else { nearby };
+            (address(source), address(destination))
+        };
+        (0..count).map(question).collect()
+    }
+}
+
+/// One object, read.
+pub(crate) fn read(json: &str) -> Object {
+    match decode_slice(json.as_bytes()) {
+        Ok(Some(object)) => object,
+        other => panic!("the generator wrote what cannot be read: {other:?}: {json}"),
+    }
+}
+
+/// splitmix64.
+pub(crate) fn random(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// The address of the pod of this number.
+pub(crate) fn address(pod: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(0x0A00_0000 + pod + 1))
+}
+
+/// The application a pod belongs to: low numbers have most of the pods.
+fn app(seed: u64) -> u32 {
+    let (a, b) = (random(seed) as u32 % APPS, random(seed ^ 0xA5A5) as u32 % APPS);
+    a.min(b)
+}
+
+fn namespace(number: u32) -> String {
+    let team = number % 7;
+    format!(
+        r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"team-{number}","labels":{{"kubernetes.io/metadata.name":"team-{number}","team":"t{team}","env":"{}"}}}}}}"#,
+        if number % 3 == 0 { "prod" } else { "dev" }
+    )
+}
+
+/// A pod as the API server sends it, if with fewer conditions.
+pub(crate) fn pod(number: u32, address: &str) -> String {
+    let namespace = number / PODS_PER_NAMESPACE;
+    let app = app(u64::from(number));
+    let tier = ["web", "api", "db"][app as usize % 3];
+    let stateful = number % 8 == 0;
+    let (kind, owner, name, label) = if stateful {
+        let name = format!("app-{app}-{number}");
+        let label = format!("\"statefulset.kubernetes.io/pod-name\":\"{name}\"");
+        ("StatefulSet", format!("app-{app}"), name, label)
+    } else {
+        let hash = format!("{:x}", random(u64::from(namespace * APPS + app)) as u32);
+        let owner = format!("app-{app}-{hash}");
+        (
+            "ReplicaSet",
+            owner.clone(),
+            format!("{owner}-{number}"),
+            format!("\"pod-template-hash\":\"{hash}\""),
+        )
+    };
+    format!(
+        r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"{name}","namespace":"team-{namespace}","uid":"0b9a7a44-6a9f-4e0c-9b1e-{number:012}","resourceVersion":"{number}","creationTimestamp":"2024-05-01T00:00:00Z","labels":{{"app":"app-{app}","app.kubernetes.io/name":"app-{app}","tier":"{tier}","version":"v1",{label}}},"ownerReferences":[{{"apiVersion":"apps/v1","kind":"{kind}","name":"{owner}","uid":"5d2f8e3c-1111-2222-3333-444455556666","controller":true,"blockOwnerDeletion":true}}]}},"spec":{{"serviceAccountName":"app-{app}","nodeName":"node-{}","restartPolicy":"Always","containers":[{{"name":"main","image":"registry.example/app-{app}:1.2.3","imagePullPolicy":"IfNotPresent","env":[{{"name":"PORT","value":"8080"}},{{"name":"LOG_LEVEL","value":"info"}}],"resources":{{"requests":{{"cpu":"100m","memory":"128Mi"}},"limits":{{"memory":"256Mi"}}}},"ports":[{{"name":"http","containerPort":8080,"protocol":"TCP"}},{{"name":"metrics","containerPort":9090,"protocol":"TCP"}}],"volumeMounts":[{{"name":"token","mountPath":"/var/run/secrets/kubernetes.io/serviceaccount","readOnly":true}}]}}]}},"status":{{"phase":"Running","podIP":"{address}","podIPs":[{{"ip":"{address}"}}],"hostIP":"172.16.0.{}","startTime":"2024-05-01T00:00:00Z"}}}}"#,
+        number % 1000,
+        number % 250,
+    )
+}
+
+fn policy(number: u32) -> String {
+    let namespace = number / POLICIES_PER_NAMESPACE;
+    let (app, other) = (app(u64::from(number) + 7), app(u64::from(number) + 13));
+    let spec = match number % POLICIES_PER_NAMESPACE {
+        0 => r#""podSelector":{},"policyTypes":["Ingress","Egress"]"#.to_owned(),
+        1 => r#""podSelector":{},"policyTypes":["Egress"],"egress":[{"to":[{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"kube-system"}},"podSelector":{"matchLabels":{"k8s-app":"kube-dns"}}}],"ports":[{"protocol":"UDP","port":53},{"protocol":"TCP","port":53}]}]"#.to_owned(),
+        2 => r#""podSelector":{"matchLabels":{"tier":"web"}},"policyTypes":["Ingress"],"ingress":[{"from":[{"ipBlock":{"cidr":"0.0.0.0/0","except":["10.0.0.0/8","192.168.0.0/16"]}}],"ports":[{"port":8080}]}]"#.to_owned(),
+        3 => format!(r#""podSelector":{{"matchLabels":{{"app":"app-{app}"}}}},"policyTypes":["Ingress"],"ingress":[{{"from":[{{"namespaceSelector":{{"matchLabels":{{"team":"t{}"}}}},"podSelector":{{"matchLabels":{{"tier":"web"}}}}}}],"ports":[{{"port":"http"}}]}}]"#, number % 7),
+        4 => r#""podSelector":{},"policyTypes":["Ingress"],"ingress":[{"from":[{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"monitoring"}}}],"ports":[{"port":"metrics"}]}]"#.to_owned(),
+        5 => r#""podSelector":{"matchExpressions":[{"key":"tier","operator":"In","values":["web","api"]}]},"policyTypes":["Egress"],"egress":[{"to":[{"podSelector":{"matchExpressions":[{"key":"tier","operator":"In","values":["api","db"]}]}}],"ports":[{"port":8000,"endPort":9000}]}]"#.to_owned(),
+        _ => format!(r#""podSelector":{{"matchLabels":{{"app":"app-{app}"}}}},"policyTypes":["Ingress"],"ingress":[{{"from":[{{"podSelector":{{"matchLabels":{{"app":"app-{other}"}}}}}}],"ports":[{{"port":8080}}]}}]"#),
+    };
+    format!(
+        r#"{{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{{"name":"policy-{number}","namespace":"team-{namespace}"}},"spec":{{{spec}}}}}"#
+    )
+}
