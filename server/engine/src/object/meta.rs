@@ -77,7 +77,7 @@ where
 
 /// A `T` that is written as an object. Serde reads structs from lists, too: `podSelector: []` would select everything,
 /// where Kubernetes refuses the policy.
-struct Object<T>(T);
+pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

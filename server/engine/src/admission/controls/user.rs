@@ -94,17 +94,19 @@ pub(in crate::admission) fn check(
         }
         UserRule::NonRoot => {
             let non_root = pod.run_as_non_root(index, container);
-            let help =
-                || format!("set {place}.securityContext.runAsNonRoot: true, or a runAsUser other than 0");
             let field = format_args!("{place}.securityContext.runAsNonRoot");
             if non_root.is_none() && user.is_none() {
-                found.required(At { control: "runAsUser", field }, "must be true", help());
+                let help =
+                    format!("set {place}.securityContext.runAsNonRoot: true, or a runAsUser other than 0");
+                found.required(At { control: "runAsUser", field }, "must be true", help);
             } else if non_root == Some(false) {
-                found.invalid(At { control: "runAsUser", field }, false, "must be true", help());
+                let help = format!("set {place}.securityContext.runAsNonRoot: true");
+                found.invalid(At { control: "runAsUser", field }, false, "must be true", help);
             } else if user == Some(0) {
                 let field = format_args!("{place}.securityContext.runAsUser");
                 let detail = "running with the root UID is forbidden";
-                found.invalid(At { control: "runAsUser", field }, 0, detail, help());
+                let help = format!("set {place}.securityContext.runAsUser to anything but 0");
+                found.invalid(At { control: "runAsUser", field }, 0, detail, help);
             }
         }
     }

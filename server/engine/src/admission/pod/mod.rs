@@ -9,7 +9,7 @@ mod volume;
 
 use serde::Deserialize;
 
-use crate::object::meta::nullable;
+use crate::object::meta::{nullable, nullable_objects, optional_object};
 
 pub(super) use read::read;
 pub(super) use text::{Pairs, Text};
@@ -23,9 +23,9 @@ pub(super) struct PodView<'a> {
     pub api_version: Text<'a>,
     #[serde(borrow, deserialize_with = "nullable")]
     pub kind: Text<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_object")]
     pub metadata: Option<Metadata<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_object")]
     pub spec: Option<Spec<'a>>,
 }
 
@@ -59,15 +59,15 @@ pub(super) struct Spec<'a> {
     pub host_ipc: bool,
     #[serde(borrow)]
     pub runtime_class_name: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_object")]
     pub security_context: Option<PodSecurityContext<'a>>,
     #[serde(borrow, deserialize_with = "nullable")]
     pub volumes: Vec<Volume<'a>>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, deserialize_with = "nullable_objects")]
     pub init_containers: Vec<Container<'a>>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, deserialize_with = "nullable_objects")]
     pub containers: Vec<Container<'a>>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, deserialize_with = "nullable_objects")]
     pub ephemeral_containers: Vec<Container<'a>>,
 }
 
@@ -75,7 +75,7 @@ pub(super) struct Spec<'a> {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct PodSecurityContext<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_object")]
     pub se_linux_options: Option<SeLinux<'a>>,
     pub run_as_user: Option<i64>,
     pub run_as_group: Option<i64>,
@@ -83,9 +83,9 @@ pub(super) struct PodSecurityContext<'a> {
     /// An empty list is not the same as none: only the latter is filled in.
     pub supplemental_groups: Option<Vec<i64>>,
     pub fs_group: Option<i64>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, deserialize_with = "nullable_objects")]
     pub sysctls: Vec<Sysctl<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_object")]
     pub seccomp_profile: Option<SeccompProfile<'a>>,
 }
 
@@ -95,11 +95,11 @@ pub(super) struct PodSecurityContext<'a> {
 pub(super) struct Container<'a> {
     #[serde(borrow, deserialize_with = "nullable")]
     pub name: Text<'a>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable_objects")]
     pub ports: Vec<Port>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, deserialize_with = "nullable_objects")]
     pub volume_mounts: Vec<VolumeMount<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_object")]
     pub security_context: Option<SecurityContext<'a>>,
 }
 
@@ -127,10 +127,10 @@ pub(super) struct VolumeMount<'a> {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct SecurityContext<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_object")]
     pub capabilities: Option<Capabilities<'a>>,
     pub privileged: Option<bool>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_object")]
     pub se_linux_options: Option<SeLinux<'a>>,
     pub run_as_user: Option<i64>,
     pub run_as_group: Option<i64>,
@@ -139,7 +139,7 @@ pub(super) struct SecurityContext<'a> {
     pub allow_privilege_escalation: Option<bool>,
     #[serde(borrow)]
     pub proc_mount: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_object")]
     pub seccomp_profile: Option<SeccompProfile<'a>>,
 }
 

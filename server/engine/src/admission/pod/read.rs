@@ -2,6 +2,7 @@
 
 use super::{Container, PodView, Spec};
 use crate::admission::request::InvalidRequest;
+use crate::object::meta::Object;
 
 /// Reads a pod from JSON; `field` is what the request calls it.
 ///
@@ -16,7 +17,8 @@ pub(in crate::admission) fn read<'a>(field: &str, bytes: &'a [u8]) -> Result<Pod
         return Err(refuse("", "must be set: the pod, as JSON".to_owned()));
     }
     // Where the error is costs time to keep track of, so it is only asked when there is one.
-    let mut pod: PodView<'a> = serde_json::from_slice(bytes).map_err(|_| why(field, bytes))?;
+    let Object(mut pod): Object<PodView<'a>> =
+        serde_json::from_slice(bytes).map_err(|_| why(field, bytes))?;
     let version_is_wrong = !pod.api_version.is_empty() && &*pod.api_version != "v1";
     if version_is_wrong || !pod.kind.is_empty() && &*pod.kind != "Pod" {
         let what = format!("{} {}", &*pod.api_version, &*pod.kind);
@@ -51,7 +53,7 @@ fn default_host_ports(container: &mut Container<'_>) {
 /// Reads once more, this time keeping track of where.
 fn why(field: &str, bytes: &[u8]) -> InvalidRequest {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let error = match serde_path_to_error::deserialize::<_, PodView<'_>>(&mut deserializer) {
+    let error = match serde_path_to_error::deserialize::<_, Object<PodView<'_>>>(&mut deserializer) {
         Err(error) => error,
         // The pod is whole; something follows it.
         Ok(_) => {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::Text;
-use crate::object::meta::nullable;
+use crate::object::meta::{Object, nullable, nullable_objects, optional_object};
 
 /// Field names of the volume sources with the names that PodSecurityPolicy has for them, in the order in which
 /// `GetVolumeFSType` asks (`pkg/security/podsecuritypolicy/util/util.go`). One name differs.
@@ -68,18 +68,18 @@ struct Detail<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Projected<'a> {
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, deserialize_with = "nullable_objects")]
     sources: Vec<ProjectedSource<'a>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ProjectedSource<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_object")]
     service_account_token: Option<Token<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_object")]
     config_map: Option<ConfigMap<'a>>,
-    #[serde(rename = "downwardAPI", borrow)]
+    #[serde(rename = "downwardAPI", borrow, deserialize_with = "optional_object")]
     downward_api: Option<DownwardApi<'a>>,
 }
 
@@ -102,7 +102,7 @@ struct ConfigMap<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct DownwardApi<'a> {
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, deserialize_with = "nullable_objects")]
     items: Vec<Item<'a>>,
 }
 
@@ -111,7 +111,7 @@ struct DownwardApi<'a> {
 struct Item<'a> {
     #[serde(borrow, deserialize_with = "nullable")]
     path: Text<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_object")]
     field_ref: Option<FieldRef<'a>>,
 }
 
@@ -176,16 +176,16 @@ impl<'de: 'a, 'a> Visitor<'de> for VolumeVisitor<'a> {
             let (mut detail, mut is_token) = (Text::default(), false);
             let present = match &*key {
                 "hostPath" | "flexVolume" | "csi" => {
-                    let source = map.next_value::<Option<Detail<'a>>>()?;
+                    let source = map.next_value::<Option<Object<Detail<'a>>>>()?;
                     let present = source.is_some();
-                    if let Some(source) = source {
+                    if let Some(Object(source)) = source {
                         detail = if &*key == "hostPath" { source.path } else { source.driver };
                     }
                     present
                 }
                 "projected" => {
-                    let source = map.next_value::<Option<Projected<'a>>>()?;
-                    is_token = source.as_ref().is_some_and(Projected::is_token);
+                    let source = map.next_value::<Option<Object<Projected<'a>>>>()?;
+                    is_token = source.as_ref().is_some_and(|source| source.0.is_token());
                     source.is_some()
                 }
                 _ => map.next_value::<Option<IgnoredAny>>()?.is_some(),

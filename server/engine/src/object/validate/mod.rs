@@ -51,11 +51,8 @@ pub fn findings(object: &Object) -> Findings {
         Object::ClusterRole(role) => rbac::role(role, false, &mut advice),
         Object::RoleBinding(binding) => rbac::binding(binding, true, &mut advice),
         Object::ClusterRoleBinding(binding) => rbac::binding(binding, false, &mut advice),
-        Object::Namespace(_)
-        | Object::ServiceAccount(_)
-        | Object::Pod(_)
-        | Object::Workload(_)
-        | Object::NetworkPolicy(_) => {}
+        Object::Namespace(metadata) => metadata::name_label(metadata, &mut advice),
+        Object::ServiceAccount(_) | Object::Pod(_) | Object::Workload(_) | Object::NetworkPolicy(_) => {}
     }
     Findings { refused: refused.into_vec(), advice: advice.into_vec() }
 }

@@ -25,3 +25,19 @@ fn names_are_advice() {
         assert_eq!(found.refused, []);
     }
 }
+
+#[test]
+fn namespaces_without_the_label_of_their_name() {
+    for (labels, expected) in [
+        (json!(null), &[][..]),
+        (json!({}), &[]),
+        (json!({"a": "b", "kubernetes.io/metadata.name": "shop"}), &[]),
+        (json!({"a": "b"}), &["metadata.labels"]),
+    ] {
+        let value =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": labels}});
+        let found = findings(&decode(&value).unwrap().unwrap());
+        let paths: Vec<_> = found.advice.iter().map(|advice| advice.path.as_str()).collect();
+        assert_eq!(paths, expected, "{labels}");
+    }
+}
