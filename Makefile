@@ -5,7 +5,7 @@ help: ## List the recipes
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
 
 demo: ## Run the tutorial against a real server and leave it serving
-	cargo run --release -p gavel-cli -- demo
+	cargo run -p gavel-cli -- demo
 
 test: ## All tests; needs nothing but the Rust toolchain
 	cargo test --workspace
@@ -19,10 +19,11 @@ deny: ## Licences, sources and duplicate versions of the dependencies (needs car
 	cargo deny check bans licenses sources
 
 bench: ## Engine benchmarks
-	cargo bench -p gavel-engine
+	cargo bench -p gavel-engine -p gavel-conformance
 
 conformance: ## Run a folder of conformance cases: make conformance DIR=path
-	cargo run --release -p gavel-conformance -- --dir $(DIR)
+	cargo build -p gavel-cli
+	cargo run -p gavel-conformance -- --dir $(DIR)
 
 fuzz: ## Fuzz every target for a minute (needs cargo-fuzz and a nightly toolchain)
 	cd server/fuzz && for target in $$(cargo +nightly fuzz list); do \

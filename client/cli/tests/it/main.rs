@@ -1,6 +1,6 @@
 //! The program, from outside: what it prints, and its exit codes.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod bad_input;
 mod commands;

@@ -1,6 +1,6 @@
 //! The cases in the tree, differential and property tests, and the tidiness of the house.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod case_files;
 mod native;

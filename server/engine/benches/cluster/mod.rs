@@ -4,6 +4,7 @@
 //! belongs to a stateful set, which gives each of its pods a label of its own, hence an identity of its own.
 
 #![allow(dead_code, reason = "not every benchmark uses everything")]
+#![allow(clippy::panic, reason = "a generator that writes nonsense is a mistake to be seen")]
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -55,7 +56,7 @@ impl Cluster {
             let source = random(seed * 3) as u32 % self.pods;
             let anywhere = random(seed * 3 + 1) as u32 % self.pods;
             let nearby = source / PODS_PER_NAMESPACE * PODS_PER_NAMESPACE + anywhere % PODS_PER_NAMESPACE;
-            let destination = if seed % 3 == 0 { anywhere } else { nearby };
+            let destination = if seed.is_multiple_of(3) { anywhere } else { nearby };
             (address(source), address(destination))
         };
         (0..count).map(question).collect()
@@ -93,7 +94,7 @@ fn namespace(number: u32) -> String {
     let team = number % 7;
     format!(
         r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"team-{number}","labels":{{"kubernetes.io/metadata.name":"team-{number}","team":"t{team}","env":"{}"}}}}}}"#,
-        if number % 3 == 0 { "prod" } else { "dev" }
+        if number.is_multiple_of(3) { "prod" } else { "dev" }
     )
 }
 
@@ -102,7 +103,7 @@ pub(crate) fn pod(number: u32, address: &str) -> String {
     let namespace = number / PODS_PER_NAMESPACE;
     let app = app(u64::from(number));
     let tier = ["web", "api", "db"][app as usize % 3];
-    let stateful = number % 8 == 0;
+    let stateful = number.is_multiple_of(8);
     let (kind, owner, name, label) = if stateful {
         let name = format!("app-{app}-{number}");
         let label = format!("\"statefulset.kubernetes.io/pod-name\":\"{name}\"");

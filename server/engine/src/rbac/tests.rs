@@ -26,11 +26,11 @@ fn read(value: serde_json::Value) -> Object {
     }
 }
 
-fn cluster_role(name: &str, rules: serde_json::Value) -> serde_json::Value {
+fn cluster_role(name: &str, rules: &serde_json::Value) -> serde_json::Value {
     serde_json::json!({"kind": "ClusterRole", "metadata": {"name": name}, "rules": rules})
 }
 
-fn cluster_binding(name: &str, role: &str, subjects: serde_json::Value) -> serde_json::Value {
+fn cluster_binding(name: &str, role: &str, subjects: &serde_json::Value) -> serde_json::Value {
     serde_json::json!({"kind": "ClusterRoleBinding", "metadata": {"name": name},
         "roleRef": {"kind": "ClusterRole", "name": role}, "subjects": subjects})
 }
@@ -49,7 +49,9 @@ fn get<'a>(resource: &'a str, subresource: &'a str, name: &'a str) -> Action<'a>
 
 #[test]
 fn resources_subresources_and_names() {
-    let cases: &[(&[&str], &[&str], &str, &str, &str, bool)] = &[
+    // Resources, resourceNames; then resource, subresource and name asked for; whether that is covered.
+    type Case<'a> = (&'a [&'a str], &'a [&'a str], &'a str, &'a str, &'a str, bool);
+    let cases: &[Case<'_>] = &[
         (&["pods"], &[], "pods", "", "a", true),
         (&["pods"], &[], "pods", "log", "a", false),
         (&["pods/log"], &[], "pods", "log", "a", true),
@@ -66,9 +68,9 @@ fn resources_subresources_and_names() {
         let index = index([
             cluster_role(
                 "r",
-                serde_json::json!([{"verbs": ["get"], "apiGroups": [""], "resources": resources, "resourceNames": names}]),
+                &serde_json::json!([{"verbs": ["get"], "apiGroups": [""], "resources": resources, "resourceNames": names}]),
             ),
-            cluster_binding("b", "r", serde_json::json!([{"kind": "User", "name": "u"}])),
+            cluster_binding("b", "r", &serde_json::json!([{"kind": "User", "name": "u"}])),
         ]);
         let answer = index.authorize(&user("u", &[]), &get(resource, subresource, name));
         assert_eq!(answer.allowed, *allowed, "{resources:?} {names:?} for {resource}/{subresource} {name}");
@@ -87,8 +89,8 @@ fn paths() {
     ];
     for (granted, path, allowed) in cases {
         let index = index([
-            cluster_role("r", serde_json::json!([{"verbs": ["get"], "nonResourceURLs": [granted]}])),
-            cluster_binding("b", "r", serde_json::json!([{"kind": "Group", "name": "g"}])),
+            cluster_role("r", &serde_json::json!([{"verbs": ["get"], "nonResourceURLs": [granted]}])),
+            cluster_binding("b", "r", &serde_json::json!([{"kind": "Group", "name": "g"}])),
             serde_json::json!({"kind": "RoleBinding", "metadata": {"name": "b", "namespace": "ns"},
                 "roleRef": {"kind": "ClusterRole", "name": "r"}, "subjects": [{"kind": "User", "name": "v"}]}),
         ]);
@@ -101,8 +103,9 @@ fn paths() {
 #[test]
 fn service_accounts_and_their_namespaces() {
     let role =
-        cluster_role("r", serde_json::json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]));
-    let in_cluster = cluster_binding("b", "r", serde_json::json!([{"kind": "ServiceAccount", "name": "sa"}]));
+        cluster_role("r", &serde_json::json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]));
+    let in_cluster =
+        cluster_binding("b", "r", &serde_json::json!([{"kind": "ServiceAccount", "name": "sa"}]));
     let in_namespace = serde_json::json!({"kind": "RoleBinding", "metadata": {"name": "b", "namespace": "ns"},
         "roleRef": {"kind": "ClusterRole", "name": "r"}, "subjects": [{"kind": "ServiceAccount", "name": "sa"}]});
     let account = User::service_account("ns", "sa");
@@ -117,8 +120,8 @@ fn service_accounts_and_their_namespaces() {
 #[test]
 fn a_missing_role_grants_nothing_and_says_so() {
     let index = index([
-        cluster_binding("b", "gone", serde_json::json!([{"kind": "User", "name": "u"}])),
-        cluster_binding("c", "gone", serde_json::json!([{"kind": "User", "name": "u"}])),
+        cluster_binding("b", "gone", &serde_json::json!([{"kind": "User", "name": "u"}])),
+        cluster_binding("c", "gone", &serde_json::json!([{"kind": "User", "name": "u"}])),
         serde_json::json!({"kind": "RoleBinding", "metadata": {"name": "d", "namespace": "ns"},
             "roleRef": {"kind": "Role", "name": "lost"}, "subjects": [{"kind": "User", "name": "u"}]}),
         serde_json::json!({"kind": "RoleBinding", "metadata": {"name": "e", "namespace": "ns"},
@@ -142,7 +145,7 @@ fn aggregation_follows_chains_and_changes() {
     let mut index = index([
         chain("a", "a", "nobody"),
         chain("b", "b", "a"),
-        cluster_binding("bind", "a", serde_json::json!([{"kind": "User", "name": "u"}])),
+        cluster_binding("bind", "a", &serde_json::json!([{"kind": "User", "name": "u"}])),
     ]);
     let u = user("u", &[]);
     assert!(!index.usable(&u, "ns").contains("any"));
@@ -173,9 +176,9 @@ fn use_follows_roles_and_bindings_as_they_come_and_go() {
         cluster_binding(
             "b",
             "r",
-            serde_json::json!([{"kind": "Group", "name": "system:serviceaccounts:ns"}]),
+            &serde_json::json!([{"kind": "Group", "name": "system:serviceaccounts:ns"}]),
         ),
-        cluster_role("r", use_rule(&["p", "q"])),
+        cluster_role("r", &use_rule(&["p", "q"])),
     ];
     let account = User::service_account("ns", "sa");
     for order in [[0, 1], [1, 0]] {
@@ -184,7 +187,7 @@ fn use_follows_roles_and_bindings_as_they_come_and_go() {
         assert_eq!(index.usable(&account, "ns").names().collect::<Vec<_>>(), ["p", "q"]);
         assert!(!index.usable(&account, "ns").contains("other"));
         assert!(!index.usable(&User::service_account("elsewhere", "sa"), "elsewhere").contains("p"));
-        index.apply(&Change::Upsert(read(cluster_role("r", use_rule(&["q"])))));
+        index.apply(&Change::Upsert(read(cluster_role("r", &use_rule(&["q"])))));
         assert!(!index.usable(&account, "ns").contains("p"));
         index.apply(&Change::Remove(ObjectKey {
             kind: Kind::ClusterRoleBinding,
@@ -202,12 +205,12 @@ fn hints_name_what_is_missing() {
         serde_json::json!([{"kind": "ServiceAccount", "name": "sa-nonroot", "namespace": "default"}]);
     let index = index([
         serde_json::json!({"kind": "ServiceAccount", "metadata": {"name": "nonroot-sa", "namespace": "default"}}),
-        cluster_role("nonroot-clusterrole", use_rule(&["nonroot-psp"])),
-        cluster_binding("bindings", "nonroot-clusterrole", subjects),
+        cluster_role("nonroot-clusterrole", &use_rule(&["nonroot-psp"])),
+        cluster_binding("bindings", "nonroot-clusterrole", &subjects),
         cluster_binding(
             "dangling",
             "gone",
-            serde_json::json!([{"kind": "ServiceAccount", "name": "nonroot-sa", "namespace": "default"}]),
+            &serde_json::json!([{"kind": "ServiceAccount", "name": "nonroot-sa", "namespace": "default"}]),
         ),
         serde_json::json!({"kind": "RoleBinding", "metadata": {"name": "far", "namespace": "elsewhere"},
             "roleRef": {"kind": "ClusterRole", "name": "nonroot-clusterrole"},

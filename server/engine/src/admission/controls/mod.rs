@@ -75,6 +75,7 @@ impl<'p> Violations<'p> {
 }
 
 /// Which control objects, and to which field.
+#[derive(Clone, Copy)]
 struct At<'f> {
     control: &'static str,
     field: std::fmt::Arguments<'f>,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::{At, Violations};
 use crate::admission::overlay::Merged;
-use crate::admission::pod::{Container, PodView, SeccompProfile};
+use crate::admission::pod::{Container, PodView, SeccompProfile, Spec};
 
 /// Annotation of a pod.
 pub(in crate::admission) const POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
@@ -163,7 +163,7 @@ pub(in crate::admission) fn agree(pod: &mut PodView<'_>) {
     let of_containers: Vec<(String, Option<String>)> = pod
         .spec
         .iter()
-        .flat_map(|spec| spec.all_containers())
+        .flat_map(Spec::all_containers)
         .map(|(_, container)| {
             let key = format!("{CONTAINER}{}", &*container.name);
             let value = annotation(pod, &key);
