@@ -13,7 +13,7 @@ test: ## All tests; needs nothing but the Rust toolchain
 lint: ## Formatting and lints, as CI has them
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo doc --workspace --no-deps
+	cargo doc --workspace --no-deps --document-private-items
 
 deny: ## Licences, sources and duplicate versions of the dependencies (needs cargo-deny)
 	cargo deny check bans licenses sources

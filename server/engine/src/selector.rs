@@ -9,7 +9,7 @@ pub fn matches(selector: &LabelSelector, labels: &Labels) -> bool {
     matches_by(selector, |key| labels.get(key).map(String::as_bytes))
 }
 
-/// [`matches`], for labels of any form: `value` tells the value of a label.
+/// [`matches()`], for labels of any form: `value` tells the value of a label.
 pub(crate) fn matches_by<'l>(selector: &LabelSelector, value: impl Fn(&str) -> Option<&'l [u8]>) -> bool {
     selector.match_labels.iter().all(|(key, wanted)| value(key) == Some(wanted.as_bytes()))
         && selector.match_expressions.iter().all(|requirement| meets(requirement, value(&requirement.key)))

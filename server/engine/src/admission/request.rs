@@ -50,7 +50,7 @@ pub struct AdmitRequest<'a> {
     pub old_object: Option<&'a [u8]>,
     /// Which half of admission.
     pub phase: Phase,
-    /// Whether to fill [`Decision::ledger`].
+    /// Whether to fill [`Decision::ledger`](super::Decision::ledger).
     pub explain: bool,
 }
 

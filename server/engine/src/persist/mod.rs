@@ -1,6 +1,6 @@
 //! Persistent tables: cheap to clone, and a change to a clone copies only the small pieces it touches.
 //!
-//! All of them are tries of `Arc`ed nodes that are changed through [`Arc::make_mut`]: a node that nobody else holds is
+//! All of them are tries of `Arc`ed nodes that are changed through [`Arc::make_mut`](std::sync::Arc::make_mut): a node that nobody else holds is
 //! changed in place, so that building a table from nothing copies nothing; a node that an older snapshot still holds
 //! is copied first. Leaves are small flat tables, so that looking something up costs little more than in one large
 //! flat table.
