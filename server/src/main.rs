@@ -19,5 +19,7 @@ fn main() -> ExitCode {
 async fn serve(config: Config) -> anyhow::Result<()> {
     let _telemetry = telemetry::init(&config)?;
     let drain = config.drain();
-    run::start(config).await?.until(run::told_to_stop(), drain).await
+    // Before anything is served: a signal that comes early is heeded, too.
+    let told = run::told_to_stop()?;
+    run::start(config).await?.until(told, drain).await
 }

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -30,6 +32,8 @@ pub struct Running {
     /// Where metrics and probes are served.
     pub admin: SocketAddr,
     publisher: Arc<Publisher>,
+    /// Turns true once health says so, too.
+    serving: watch::Receiver<bool>,
     stop: CancellationToken,
     tasks: JoinSet<anyhow::Result<()>>,
 }
@@ -86,17 +90,19 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let router = admin::router(admin.clone());
     tasks
         .spawn(async move { Ok(axum::serve(admin_listener, router).with_graceful_shutdown(stopped).await?) });
-    tasks.spawn(report_health(publisher.clone(), health, admin, stop.clone()));
+    let (serves, serving) = watch::channel(false);
+    tasks.spawn(report_health(publisher.clone(), health, serves, admin, stop.clone()));
     tasks.spawn(manifests::follow(config, publisher.clone(), stop.clone()));
 
     tracing::info!(listening = listening.join(" "), admin = %admin_address, "started");
-    Ok(Running { listening, admin: admin_address, publisher, stop, tasks })
+    Ok(Running { listening, admin: admin_address, publisher, serving, stop, tasks })
 }
 
 /// Serving once the source has delivered, not serving any more once told to stop.
 async fn report_health(
     publisher: Arc<Publisher>,
     health: tonic_health::server::HealthReporter,
+    serves: watch::Sender<bool>,
     admin: Arc<Admin>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -105,6 +111,7 @@ async fn report_health(
             became?;
             health.set_service_status("", ServingStatus::Serving).await;
             health.set_service_status(SERVICE, ServingStatus::Serving).await;
+            serves.send_replace(true);
             stop.cancelled().await;
         }
         () = stop.cancelled() => {}
@@ -116,14 +123,17 @@ async fn report_health(
 }
 
 impl Running {
-    /// Waits until the source has delivered, so that questions are answered.
+    /// Waits until the source has delivered, so that questions are answered, and health says so.
     ///
     /// # Errors
     /// When the server ends before that, and why.
     pub async fn ready(&mut self) -> anyhow::Result<()> {
         tokio::select! {
             biased;
-            became = self.publisher.until_ready() => Ok(became?),
+            became = self.serving.wait_for(|serving| *serving) => {
+                became?;
+                Ok(())
+            }
             ended = self.tasks.join_next() => {
                 ended.context("nothing is running")???;
                 anyhow::bail!("the server ended before it was ready")
@@ -182,27 +192,17 @@ impl Running {
     }
 }
 
-/// Resolves when the process is told to stop: ctrl-C, or SIGTERM.
-pub async fn told_to_stop() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            // Without a handler SIGTERM ends the process, which is what it asks for.
-            Err(error) => {
-                tracing::warn!(%error, "SIGTERM ends the server without draining");
-                std::future::pending::<()>().await;
-            }
+/// Listens to ctrl-C and SIGTERM from now on; the future resolves once the process is told to stop.
+///
+/// # Errors
+/// When the signals cannot be listened to.
+pub fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
         }
-    };
-    tokio::select! {
-        () = terminated => {}
-        interrupted = tokio::signal::ctrl_c() => {
-            if let Err(error) = interrupted {
-                tracing::warn!(%error, "ctrl-C ends the server without draining");
-                std::future::pending::<()>().await;
-            }
-        }
-    }
+    })
 }

@@ -44,11 +44,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let mut config = Config::local(vec![folder.path().to_owned()]);
     config.listen = vec![Listen::Tcp(([127, 0, 0, 1], arguments.port).into())];
     let drain = config.drain();
+    let mut told_to_stop = std::pin::pin!(run::told_to_stop()?);
     let mut running = run::start(config).await?;
     running.ready().await?;
     let address = running.listening.first().cloned().context("the server listens nowhere")?;
     let mut story = Story::new(Client::connect(&address).await?, folder.path());
-    let told = steps::tell(&mut story, &address).await;
+    let told = tokio::select! {
+        told = steps::tell(&mut story, &address) => told,
+        () = &mut told_to_stop => Err(anyhow::anyhow!("interrupted")),
+    };
     let outcome = match told {
         Ok(()) => story.conclude(),
         Err(error) => {
@@ -60,7 +64,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         running.shutdown().await?;
     } else {
         say_what_to_try(&address, folder.path());
-        running.until(run::told_to_stop(), drain).await?;
+        running.until(told_to_stop, drain).await?;
     }
     close(folder)?;
     Ok(outcome)

@@ -187,6 +187,33 @@ fn psp_cases() -> Vec<gavel_conformance::Case> {
     cases::read(&path).unwrap()
 }
 
+/// Policies and grants that come in another order, after others that go again, one by one or at once: the same
+/// answers, ledger and all.
+#[test]
+fn admissions_do_not_depend_on_the_way_to_them() {
+    let cases: Vec<_> = psp_cases().into_iter().step_by(7).collect();
+    for (case, stranger) in cases.iter().zip(cases.iter().skip(1)) {
+        let Some((Question::Admit(request), _)) = case.questions.first() else { panic!("no admission") };
+        let request = pb::AdmitRequest { explain: true, ..(**request).clone() };
+        let upsert = |value: &Value| Change::Upsert(read(value));
+        let at_once = Snapshot::empty().apply(case.objects.iter().map(upsert));
+        let backwards = Snapshot::empty().apply(case.objects.iter().rev().map(upsert));
+        let mut by_way_of_others = Snapshot::empty().apply(stranger.objects.iter().map(upsert));
+        for object in &stranger.objects {
+            by_way_of_others = by_way_of_others.apply([Change::Remove(read(object).key())]);
+        }
+        for object in &case.objects {
+            by_way_of_others = by_way_of_others.apply([upsert(object)]);
+        }
+        let answer = |snapshot: &Snapshot| {
+            let answer = decide::admit(snapshot, &request).unwrap();
+            pb::AdmitResponse { revision: 0, ..answer }
+        };
+        assert_eq!(answer(&at_once), answer(&backwards), "{}", case.id);
+        assert_eq!(answer(&at_once), answer(&by_way_of_others), "{}", case.id);
+    }
+}
+
 /// Of every admission in the case file: its patch applied, and asked again, nothing changes any more, and the same
 /// policy admits the pod.
 #[test]
