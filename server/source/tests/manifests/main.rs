@@ -58,5 +58,7 @@ impl Folder {
 
 /// A namespace with a label.
 fn namespace(name: &str, label: &str) -> String {
-    format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{is: {label}}}}}\n")
+    format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {name}\n  labels: {{is: {label}, kubernetes.io/metadata.name: {name}}}\n"
+    )
 }
