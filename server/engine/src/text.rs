@@ -17,13 +17,53 @@ pub(crate) fn quote(text: &str) -> String {
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
             '\u{b}' => quoted.push_str("\\v"),
-            c if (c as u32) < 0x20 || c as u32 == 0x7f => {
-                // Writing to a String cannot fail.
-                let _ = write!(quoted, "\\x{:02x}", c as u32);
-            }
-            c => quoted.push(c),
+            // Writing to a String cannot fail.
+            c if c.is_ascii_control() => drop(write!(quoted, "\\x{:02x}", c as u32)),
+            c if is_printable(c) => quoted.push(c),
+            c if (c as u32) < 0x1_0000 => drop(write!(quoted, "\\u{:04x}", c as u32)),
+            c => drop(write!(quoted, "\\U{:08x}", c as u32)),
         }
     }
     quoted.push('"');
     quoted
+}
+
+/// Go's `strconv.IsPrint`: letters, marks, numbers, punctuation, symbols, and of all spaces the ASCII one.
+///
+/// The standard library escapes the same classes of characters for `Debug`, and besides a mark that has nothing before
+/// it to stand on; so it is given a letter.
+fn is_printable(c: char) -> bool {
+    let mut text = String::with_capacity(5);
+    text.push('a');
+    text.push(c);
+    c == ' ' || c.is_ascii_graphic() || !c.is_ascii() && text.escape_debug().nth(1) == Some(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quote;
+
+    /// What `strconv.Quote` of Go makes of each.
+    #[test]
+    fn quotes_like_go() {
+        let cases = [
+            ("", r#""""#),
+            ("web-0 é 日本 😀", r#""web-0 é 日本 😀""#),
+            ("a\"b\\c", r#""a\"b\\c""#),
+            ("\u{7}\u{8}\u{b}\u{c}\r\n\t", r#""\a\b\v\f\r\n\t""#),
+            ("\u{0}\u{1b}\u{7f}", r#""\x00\x1b\x7f""#),
+            // Control, non-breaking space, soft hyphen, zero-width space, line separator, private use, byte order mark.
+            (
+                "\u{85}\u{a0}\u{ad}\u{200b}\u{2028}\u{e000}\u{feff}",
+                r#""\u0085\u00a0\u00ad\u200b\u2028\ue000\ufeff""#,
+            ),
+            ("\u{e0001}\u{10ffff}", r#""\U000e0001\U0010ffff""#),
+            // A combining mark is printed, also where it stands first.
+            ("\u{301}e\u{301}", "\"\u{301}e\u{301}\""),
+            ("\u{fffd}", "\"\u{fffd}\""),
+        ];
+        for (text, quoted) in cases {
+            assert_eq!(quote(text), quoted, "{text:?}");
+        }
+    }
 }

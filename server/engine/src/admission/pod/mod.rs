@@ -7,9 +7,9 @@ mod read;
 mod text;
 mod volume;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-use crate::object::meta::{nullable, nullable_objects, optional_object};
+use crate::object::meta::{nullable, nullable_list, nullable_objects, objects, optional_object};
 
 pub(super) use read::read;
 pub(super) use text::{Pairs, Text};
@@ -61,13 +61,13 @@ pub(super) struct Spec<'a> {
     pub runtime_class_name: Option<Text<'a>>,
     #[serde(borrow, deserialize_with = "optional_object")]
     pub security_context: Option<PodSecurityContext<'a>>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(borrow, deserialize_with = "nullable_list")]
     pub volumes: Vec<Volume<'a>>,
-    #[serde(borrow, deserialize_with = "nullable_objects")]
+    #[serde(borrow, deserialize_with = "objects")]
     pub init_containers: Vec<Container<'a>>,
-    #[serde(borrow, deserialize_with = "nullable_objects")]
+    #[serde(borrow, deserialize_with = "objects")]
     pub containers: Vec<Container<'a>>,
-    #[serde(borrow, deserialize_with = "nullable_objects")]
+    #[serde(borrow, deserialize_with = "objects")]
     pub ephemeral_containers: Vec<Container<'a>>,
 }
 
@@ -81,6 +81,7 @@ pub(super) struct PodSecurityContext<'a> {
     pub run_as_group: Option<i64>,
     pub run_as_non_root: Option<bool>,
     /// An empty list is not the same as none: only the latter is filled in.
+    #[serde(deserialize_with = "optional_list")]
     pub supplemental_groups: Option<Vec<i64>>,
     pub fs_group: Option<i64>,
     #[serde(borrow, deserialize_with = "nullable_objects")]
@@ -147,9 +148,9 @@ pub(super) struct SecurityContext<'a> {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Capabilities<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_list")]
     pub add: Option<Vec<Text<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_list")]
     pub drop: Option<Vec<Text<'a>>>,
 }
 
@@ -183,6 +184,16 @@ pub(super) struct SeccompProfile<'a> {
 pub(super) struct Sysctl<'a> {
     #[serde(borrow, deserialize_with = "nullable")]
     pub name: Text<'a>,
+}
+
+/// Reads a list of which it matters whether it is there; `null` stands for the default of its element.
+fn optional_list<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    let list: Option<Vec<Option<T>>> = Option::deserialize(deserializer)?;
+    Ok(list.map(|list| list.into_iter().map(Option::unwrap_or_default).collect()))
 }
 
 /// Which of the three lists a container stands in, and where.

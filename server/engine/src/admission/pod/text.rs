@@ -25,6 +25,12 @@ impl From<String> for Text<'_> {
     }
 }
 
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Text(Cow::Borrowed(text))
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct TextVisitor<'a>(PhantomData<&'a ()>);
@@ -61,6 +67,12 @@ impl Pairs<'_> {
     /// The value of a key. Of a key that is there twice the last one counts, as in Go.
     pub(in crate::admission) fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().rev().find(|(other, _)| &**other == key).map(|(_, value)| &**value)
+    }
+
+    /// The value of the key that is `prefix` and `name` in one: such keys are looked up more often than they are there.
+    pub(in crate::admission) fn get_of(&self, prefix: &str, name: &str) -> Option<&str> {
+        let pair = self.0.iter().rev().find(|(key, _)| key.strip_prefix(prefix) == Some(name));
+        pair.map(|(_, value)| &**value)
     }
 
     pub(in crate::admission) fn set(&mut self, key: &str, value: String) {

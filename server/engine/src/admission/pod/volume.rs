@@ -56,6 +56,13 @@ pub(in crate::admission) struct Volume<'a> {
     pub is_token: bool,
 }
 
+/// `SetDefaults_Volume`: without a source it is an `emptyDir`.
+impl Default for Volume<'_> {
+    fn default() -> Self {
+        Volume { name: Text::default(), kind: "emptyDir".into(), detail: Text::default(), is_token: false }
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Detail<'a> {
@@ -192,12 +199,13 @@ impl<'de: 'a, 'a> Visitor<'de> for VolumeVisitor<'a> {
             };
             let rank = rank.unwrap_or(SOURCES.len());
             if present && best.as_ref().is_none_or(|(other, ..)| rank < *other) {
-                let kind = SOURCES.get(rank).map_or(key, |(_, kind)| (*kind).to_owned().into());
+                let kind = SOURCES.get(rank).map_or(key, |(_, kind)| (*kind).into());
                 best = Some((rank, kind, detail, is_token));
             }
         }
-        let (_, kind, detail, is_token) =
-            best.unwrap_or_else(|| (0, "emptyDir".to_owned().into(), Text::default(), false));
-        Ok(Volume { name, kind, detail, is_token })
+        Ok(match best {
+            Some((_, kind, detail, is_token)) => Volume { name, kind, detail, is_token },
+            None => Volume { name, ..Volume::default() },
+        })
     }
 }
