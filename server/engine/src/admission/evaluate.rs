@@ -64,7 +64,12 @@ fn check(name: &str, policy: &CompiledPolicy, pod: &Merged<'_, '_, '_>) -> Vec<V
     groups::check_fs_group(&policy.fs_group, pod, &mut found);
     groups::check_supplemental_groups(&policy.supplemental_groups, pod, &mut found);
     seccomp::check_pod(&policy.seccomp, pod, &mut found);
-    se_linux::check(policy.se_linux.as_ref(), "spec.securityContext", pod.se_linux(), &mut found);
+    se_linux::check(
+        policy.se_linux.as_ref(),
+        format_args!("spec.securityContext"),
+        pod.se_linux(),
+        &mut found,
+    );
     host::check_namespaces(spec, pod, &mut found);
     sysctls::check(spec, pod, &mut found);
     volumes::check(spec, pod, &mut found);
@@ -72,10 +77,8 @@ fn check(name: &str, policy: &CompiledPolicy, pod: &Merged<'_, '_, '_>) -> Vec<V
     for (index, (place, container)) in pod.spec.all_containers().enumerate() {
         user::check(&policy.run_as_user, place, index, container, pod, &mut found);
         groups::check_container(&policy.run_as_group, place, index, container, pod, &mut found);
-        if policy.se_linux.is_some() {
-            let owner = format!("{place}.securityContext");
-            se_linux::check(policy.se_linux.as_ref(), &owner, pod.container_se_linux(container), &mut found);
-        }
+        let owner = format_args!("{place}.securityContext");
+        se_linux::check(policy.se_linux.as_ref(), owner, pod.container_se_linux(container), &mut found);
         app_armor::check(&policy.app_armor, container, pod, &mut found);
         seccomp::check_container(&policy.seccomp, container, pod, &mut found);
         privileges::check_privileged(spec, place, container, &mut found);

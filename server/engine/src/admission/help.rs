@@ -1,15 +1,17 @@
 //! What would help somebody whose request Kubernetes refuses with an empty list.
 
+use std::sync::Arc;
+
 use super::index::Index;
 use crate::rbac::{self, Requester, User};
 use crate::text::quote;
 
 /// Warnings about policies that nobody can use, because they cannot be built.
 pub(super) fn about_unusable_policies(index: &Index) -> impl Iterator<Item = String> {
-    index.policies().iter().filter_map(|(name, built)| {
-        let error = built.as_ref().err()?;
-        Some(format!("PodSecurityPolicy {} is skipped: {error}", quote(name)))
-    })
+    let skipped = |(name, error): (&Arc<str>, &Arc<str>)| {
+        format!("PodSecurityPolicy {} is skipped: {error}", quote(name))
+    };
+    index.unusable().iter().map(skipped)
 }
 
 /// Why nobody that was asked for may use any policy, and which grants come nearest.

@@ -6,6 +6,7 @@ use super::evaluate::{Evaluation, evaluate};
 use super::index::Index;
 use super::patch::patch;
 use super::pod::{PodView, Spec};
+use super::policy::CompiledPolicy;
 use super::request::AdmitRequest;
 use super::{Ledger, LedgerEntry, Outcome, UseGrant};
 use crate::rbac::{self, User};
@@ -24,14 +25,14 @@ pub(super) enum Won<'n> {
     },
 }
 
-/// Fills the ledger of one phase, in the order in which the policies are tried.
+/// Fills the ledger of one phase, in the order in which the policies are tried: the hinted one first.
 pub(super) fn ledger(
     index: &Index,
     rbac: &rbac::Index,
     request: &AdmitRequest<'_>,
     pod: &PodView<'_>,
     spec: &Spec<'_>,
-    order: impl Iterator<Item = Arc<str>>,
+    hint: &str,
     won: Won<'_>,
 ) -> Ledger {
     let account = &*spec.service_account_name;
@@ -39,16 +40,20 @@ pub(super) fn ledger(
         Won::Unchanged(name) | Won::Changed(name) => Some(name),
         Won::Nobody { .. } => None,
     };
-    let entries = order
-        .filter_map(|name| index.policies().get(&name).map(|built| (name, built)))
-        .map(|(name, built)| {
-            let outcome = match built {
-                Err(error) => Outcome::Unusable(error.to_string()),
-                Ok(policy) => outcome(pod, spec, evaluate(&name, policy, pod, spec)),
+    let mut policies: Vec<(&Arc<str>, Result<&CompiledPolicy, &str>)> =
+        index.policies().iter().map(|(name, policy)| (name, Ok(&**policy))).collect();
+    policies.extend(index.unusable().iter().map(|(name, error)| (name, Err(&**error))));
+    policies.sort_by_key(|(name, _)| (&***name != hint, *name));
+    let entries = policies
+        .into_iter()
+        .map(|(name, policy)| {
+            let outcome = match policy {
+                Err(error) => Outcome::Unusable(error.to_owned()),
+                Ok(policy) => outcome(pod, spec, evaluate(name, policy, pod, spec)),
             };
             LedgerEntry {
-                grant: grant(rbac, request, account, &name),
-                chosen: chosen == Some(&*name),
+                grant: grant(rbac, request, account, name),
+                chosen: chosen == Some(&**name),
                 policy: name.to_string(),
                 outcome,
             }

@@ -143,9 +143,13 @@ impl<'a> Merged<'_, 'a, '_> {
         changed.map_or_else(|| self.pod.annotation(key), |(_, value)| value)
     }
 
-    pub(super) fn has_annotation(&self, key: &str) -> bool {
-        self.overlay.annotations.iter().any(|(other, _)| other == key)
-            || self.pod.annotations().is_some_and(|annotations| annotations.get(key).is_some())
+    /// The value of the annotation that is called `prefix` and `name` in one.
+    pub(super) fn annotation_of(&self, prefix: &str, name: &str) -> Option<&str> {
+        let changed = self.overlay.annotations.iter().find(|(key, _)| key.strip_prefix(prefix) == Some(name));
+        match changed {
+            Some((_, value)) => Some(value),
+            None => self.pod.annotations()?.get_of(prefix, name),
+        }
     }
 
     pub(super) fn se_linux(&self) -> Option<SeLinuxInEffect<'_>> {

@@ -3,8 +3,6 @@
 //! From `pkg/security/podsecuritypolicy/factory.go`: a policy whose strategies cannot be built is skipped silently by
 //! Kubernetes; here it is told of.
 
-use std::sync::Arc;
-
 use super::controls::{AppArmor, Seccomp, UserRule, groups::GroupRule};
 use crate::object::PodSecurityPolicy;
 use crate::object::pod_security_policy::{PodSecurityPolicySpec, SeLinuxOptions};
@@ -23,9 +21,6 @@ pub(super) struct CompiledPolicy {
     pub seccomp: Seccomp,
     pub allow_privilege_escalation: bool,
 }
-
-/// What became of a policy: ready, or why it cannot be.
-pub(super) type Built = Result<Arc<CompiledPolicy>, Arc<str>>;
 
 /// Builds the strategies of a policy.
 ///

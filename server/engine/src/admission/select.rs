@@ -132,14 +132,12 @@ impl<'r> Asker<'r> {
 
     /// The policies that may be used: the hinted one first, then by the bytes of their names.
     fn in_order(&self, hint: &str) -> impl Iterator<Item = (&'r Arc<str>, &'r CompiledPolicy)> {
-        let ready = |(name, built): (&'r Arc<str>, &'r super::policy::Built)| {
-            built.as_ref().ok().map(|policy| (name, &**policy))
-        };
+        let ready = |(name, policy): (&'r Arc<str>, &'r Arc<CompiledPolicy>)| (name, &**policy);
         let policies = self.index.policies();
         let names: Vec<(&'r Arc<str>, &'r CompiledPolicy)> = if self.usable.is_everything() {
-            policies.iter().filter_map(ready).collect()
+            policies.iter().map(ready).collect()
         } else {
-            self.usable.names().filter_map(|name| policies.get_key_value(name)).filter_map(ready).collect()
+            self.usable.names().filter_map(|name| policies.get_key_value(name)).map(ready).collect()
         };
         let (hinted, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|(name, _)| ***name == *hint);
         hinted.into_iter().chain(others)
@@ -193,7 +191,7 @@ impl<'r> Asker<'r> {
         };
         let mut warnings: Vec<String> = help::about_unusable_policies(self.index).collect();
         let mut unmet = Vec::new();
-        let (reason, what) = if self.index.policies().values().all(Result::is_err) {
+        let (reason, what) = if self.index.policies().is_empty() {
             (Reason::NoPolicies, "no providers available to validate pod request".to_owned())
         } else {
             let errors: Vec<String> = tried.violations.iter().map(ToString::to_string).collect();
@@ -236,10 +234,7 @@ impl<'r> Asker<'r> {
 
     fn ledger(&self, pod: &PodView<'_>, hint: &str, won: Won<'_>) -> Option<super::Ledger> {
         let spec = pod.spec.as_ref().filter(|_| self.request.explain)?;
-        let (hinted, others): (Vec<_>, Vec<_>) =
-            self.index.policies().keys().cloned().partition(|name| **name == *hint);
-        let order = hinted.into_iter().chain(others);
-        Some(ledger(self.index, self.rbac, self.request, pod, spec, order, won))
+        Some(ledger(self.index, self.rbac, self.request, pod, spec, hint, won))
     }
 }
 

@@ -41,8 +41,8 @@ pub(in crate::admission) fn default<'p>(
     if policy.default.is_empty() {
         return;
     }
-    let key = format!("{CONTAINER}{}", &*container.name);
-    if pod.annotation(&key).is_empty() {
+    if pod.annotation_of(CONTAINER, &container.name).is_none_or(str::is_empty) {
+        let key = format!("{CONTAINER}{}", &*container.name);
         pod.overlay.annotations.push((key, Cow::Borrowed(&policy.default)));
     }
 }
@@ -54,10 +54,10 @@ pub(in crate::admission) fn check(
     found: &mut Violations<'_>,
 ) {
     let Some(allowed) = &policy.allowed else { return };
-    let key = format!("{CONTAINER}{}", &*container.name);
-    let profile = pod.annotation(&key);
-    let at = At { control: "appArmor", field: format_args!("pod.metadata.annotations[{key}]") };
-    let help = || format!("set the annotation {key} to one of {allowed}");
+    let name = &*container.name;
+    let profile = pod.annotation_of(CONTAINER, name).unwrap_or_default();
+    let at = At { control: "appArmor", field: format_args!("pod.metadata.annotations[{CONTAINER}{name}]") };
+    let help = || format!("set the annotation {CONTAINER}{name} to one of {allowed}");
     if profile.is_empty() {
         found.forbidden(at, "AppArmor profile must be set", help());
     } else if !allowed.split(',').any(|allowed| allowed == profile) {

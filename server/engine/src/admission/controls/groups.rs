@@ -46,26 +46,20 @@ impl GroupRule {
     }
 
     /// Checks groups; `groups` is printed as it is, nil where `None`.
-    fn check(&self, groups: Option<&[i64]>, control: &'static str, field: &str, found: &mut Violations<'_>) {
+    fn check(&self, groups: Option<&[i64]>, at: At<'_>, found: &mut Violations<'_>) {
         let ranges = match self {
             GroupRule::Any => return,
             GroupRule::Must { ranges, .. } | GroupRule::May { ranges } => ranges,
         };
+        let help = || format!("set {} to a group in the ranges: {}", at.field, go_ranges(ranges));
         if matches!(self, GroupRule::Must { .. }) && groups.is_none_or(<[i64]>::is_empty) {
             let detail = "unable to validate empty groups against required ranges";
-            let help = format!("set {field} to a group in the ranges: {}", go_ranges(ranges));
-            found.invalid(At { control, field: format_args!("{field}") }, go_integers(groups), detail, help);
+            found.invalid(at, go_integers(groups), detail, help());
         }
         for group in groups.unwrap_or_default() {
             if !contains(ranges, *group) {
                 let detail = format!("group {group} must be in the ranges: {}", go_ranges(ranges));
-                let help = format!("set {field} to a group in the ranges: {}", go_ranges(ranges));
-                found.invalid(
-                    At { control, field: format_args!("{field}") },
-                    go_integers(groups),
-                    detail,
-                    help,
-                );
+                found.invalid(at, go_integers(groups), detail, help());
             }
         }
     }
@@ -117,7 +111,8 @@ pub(in crate::admission) fn check_fs_group(
 ) {
     let group = pod.overlay.fs_group.or_else(|| pod.context().and_then(|context| context.fs_group));
     let groups = group.map(|group| [group]);
-    rule.check(groups.as_ref().map(<[i64; 1]>::as_slice), "fsGroup", "spec.securityContext.fsGroup", found);
+    let at = At { control: "fsGroup", field: format_args!("spec.securityContext.fsGroup") };
+    rule.check(groups.as_ref().map(<[i64; 1]>::as_slice), at, found);
 }
 
 pub(in crate::admission) fn check_supplemental_groups(
@@ -130,7 +125,8 @@ pub(in crate::admission) fn check_supplemental_groups(
         Some(groups) => Some(groups.as_slice()),
         None => pod.context().and_then(|context| context.supplemental_groups.as_deref()),
     };
-    rule.check(groups, "supplementalGroups", "spec.securityContext.supplementalGroups", found);
+    let field = format_args!("spec.securityContext.supplementalGroups");
+    rule.check(groups, At { control: "supplementalGroups", field }, found);
 }
 
 /// Kubernetes reports `runAsGroup` at the security context, not at the field.
@@ -142,10 +138,7 @@ pub(in crate::admission) fn check_container(
     pod: &Merged<'_, '_, '_>,
     found: &mut Violations<'_>,
 ) {
-    if matches!(rule, GroupRule::Any) {
-        return;
-    }
     let groups = pod.run_as_group(index, container).map(|group| [group]);
-    let field = format!("{place}.securityContext");
-    rule.check(groups.as_ref().map(<[i64; 1]>::as_slice), "runAsGroup", &field, found);
+    let at = At { control: "runAsGroup", field: format_args!("{place}.securityContext") };
+    rule.check(groups.as_ref().map(<[i64; 1]>::as_slice), at, found);
 }

@@ -18,7 +18,7 @@ pub(in crate::admission) fn default<'p>(wanted: Option<&'p SeLinuxOptions>, pod:
 /// Checks the options in effect; `owner` is the path of the security context.
 pub(in crate::admission) fn check(
     wanted: Option<&SeLinuxOptions>,
-    owner: &str,
+    owner: std::fmt::Arguments<'_>,
     options: Option<SeLinuxInEffect<'_>>,
     found: &mut Violations<'_>,
 ) {

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::{At, Violations};
 use crate::admission::overlay::Merged;
@@ -59,7 +60,7 @@ impl Seccomp {
             || self.allowed.iter().any(|allowed| allowed == profile)
     }
 
-    fn check(&self, profile: &str, key: &str, found: &mut Violations<'_>) {
+    fn check(&self, profile: &str, key: fmt::Arguments<'_>, found: &mut Violations<'_>) {
         let field = format_args!("pod.metadata.annotations[{key}]");
         let at = At { control: "seccomp", field };
         if !self.allows_any && self.allowed.is_empty() && !profile.is_empty() {
@@ -97,7 +98,7 @@ pub(in crate::admission) fn check_pod(
         Some(field) if annotation.is_empty() => annotation_for(field),
         _ => Cow::Borrowed(annotation),
     };
-    policy.check(&profile, POD, found);
+    policy.check(&profile, format_args!("{POD}"), found);
 }
 
 pub(in crate::admission) fn check_container(
@@ -106,19 +107,19 @@ pub(in crate::admission) fn check_container(
     pod: &Merged<'_, '_, '_>,
     found: &mut Violations<'_>,
 ) {
-    let key = format!("{CONTAINER}{}", &*container.name);
+    let name = &*container.name;
     let field = container.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref());
     // profileForContainer: the container's field, its annotation, the pod's field, the pod's annotation.
     let profile = if let Some(field) = field {
         annotation_for(field)
-    } else if pod.has_annotation(&key) {
-        Cow::Borrowed(pod.annotation(&key))
+    } else if let Some(annotation) = pod.annotation_of(CONTAINER, name) {
+        Cow::Borrowed(annotation)
     } else if let Some(field) = field_of_pod(pod) {
         annotation_for(field)
     } else {
         Cow::Borrowed(pod.annotation(POD))
     };
-    policy.check(&profile, &key, found);
+    policy.check(&profile, format_args!("{CONTAINER}{name}"), found);
 }
 
 fn field_of_pod<'x, 'a>(pod: &'x Merged<'_, 'a, '_>) -> Option<&'x SeccompProfile<'a>> {

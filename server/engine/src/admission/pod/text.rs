@@ -69,6 +69,12 @@ impl Pairs<'_> {
         self.0.iter().rev().find(|(other, _)| &**other == key).map(|(_, value)| &**value)
     }
 
+    /// The value of the key that is `prefix` and `name` in one: such keys are looked up more often than they are there.
+    pub(in crate::admission) fn get_of(&self, prefix: &str, name: &str) -> Option<&str> {
+        let pair = self.0.iter().rev().find(|(key, _)| key.strip_prefix(prefix) == Some(name));
+        pair.map(|(_, value)| &**value)
+    }
+
     pub(in crate::admission) fn set(&mut self, key: &str, value: String) {
         self.0.push((key.to_owned().into(), value.into()));
     }
