@@ -15,7 +15,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in FILES {
         println!("cargo:rerun-if-changed={file}");
     }
-    println!("cargo:rerun-if-changed=gavel/v1/snapshot.proto");
+    for imported in ["gavel/v1/snapshot.proto", "gavel/v1/freshness.proto"] {
+        println!("cargo:rerun-if-changed={imported}");
+    }
 
     let descriptors = protox::compile(FILES, ["."])?;
     let encoded = descriptors.encode_to_vec();

@@ -67,6 +67,7 @@ impl Asked {
 
     pub(crate) async fn admit(&self, request: pb::AdmitRequest) -> Answer<pb::AdmitResponse> {
         match self {
+            Asked::Offline(_) if request.consistency.is_some() => Ok(Err(cannot_wait())),
             Asked::Offline(offline) if !offline.admission => {
                 Ok(Ok(decide::admit_all(&offline.snapshot, &request)))
             }
@@ -77,6 +78,7 @@ impl Asked {
 
     pub(crate) async fn check_flow(&self, request: pb::CheckFlowRequest) -> Answer<pb::CheckFlowResponse> {
         match self {
+            Asked::Offline(_) if request.consistency.is_some() => Ok(Err(cannot_wait())),
             Asked::Offline(offline) => answer(decide::check_flow(&offline.snapshot, &request)),
             Asked::Server(client) => answered(client.check_flow(request).await),
         }
@@ -84,6 +86,7 @@ impl Asked {
 
     pub(crate) async fn authorize(&self, request: pb::AuthorizeRequest) -> Answer<pb::AuthorizeResponse> {
         match self {
+            Asked::Offline(_) if request.consistency.is_some() => Ok(Err(cannot_wait())),
             Asked::Offline(offline) => answer(decide::authorize(&offline.snapshot, &request)),
             Asked::Server(client) => answered(client.authorize(request).await),
         }
@@ -130,6 +133,14 @@ impl Offline {
             anstream::eprintln!("{}: {object}: {field}: {message}", crate::render::style::warning("warning"));
         }
         Ok(Self { snapshot, without_token, admission: true })
+    }
+}
+
+/// Manifests that were read once do not become fresher.
+fn cannot_wait() -> Refused {
+    Refused {
+        field: "consistency".to_owned(),
+        message: "goes with --server: manifests are read once, and have no resourceVersions".to_owned(),
     }
 }
 

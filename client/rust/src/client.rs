@@ -73,7 +73,7 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn get_snapshot(&self) -> Result<v1::GetSnapshotResponse, Error> {
-        let request = v1::GetSnapshotRequest {};
+        let request = v1::GetSnapshotRequest::default();
         self.call(request, async |mut client, request| client.get_snapshot(request).await).await
     }
 

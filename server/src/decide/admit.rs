@@ -30,6 +30,8 @@ pub fn admit(snapshot: &Snapshot, request: &pb::AdmitRequest) -> Result<pb::Admi
         explain,
         subresource,
         resource,
+        // Whoever loaded the snapshot has seen to it.
+        consistency: _,
     } = request;
     let operation = match request.operation() {
         pb::Operation::Create => Operation::Create,
@@ -115,6 +117,7 @@ fn to_response(uid: String, revision: u64, decision: Decision) -> pb::AdmitRespo
         revision,
         ledger: ledger.map(to_ledger),
         decided_in: decided_in.into(),
+        staleness: None,
     }
 }
 

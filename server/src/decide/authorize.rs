@@ -16,8 +16,16 @@ pub fn authorize(
     request: &pb::AuthorizeRequest,
 ) -> Result<pb::AuthorizeResponse, Status> {
     // RBAC looks at neither uid nor extra.
-    let pb::AuthorizeRequest { user, groups, uid: _, extra: _, resource_attributes, non_resource_attributes } =
-        request;
+    let pb::AuthorizeRequest {
+        user,
+        groups,
+        uid: _,
+        extra: _,
+        resource_attributes,
+        non_resource_attributes,
+        // Whoever loaded the snapshot has seen to it.
+        consistency: _,
+    } = request;
     if user.is_empty() && groups.is_empty() {
         return Err(invalid("user", "at least one of user or groups must be specified"));
     }
@@ -42,6 +50,7 @@ pub fn authorize(
         reason: answer.reason,
         revision: snapshot.revision(),
         grant: answer.grant.map(|grant| to_grant(grant, "")),
+        staleness: None,
     })
 }
 

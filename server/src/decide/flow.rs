@@ -18,7 +18,8 @@ pub fn check_flow(
     snapshot: &Snapshot,
     request: &pb::CheckFlowRequest,
 ) -> Result<pb::CheckFlowResponse, Status> {
-    let pb::CheckFlowRequest { source, destination, protocol, port, explain } = request;
+    // Whoever loaded the snapshot has seen to the consistency.
+    let pb::CheckFlowRequest { source, destination, protocol, port, explain, consistency: _ } = request;
     let protocol = match pb::Protocol::try_from(*protocol) {
         Ok(pb::Protocol::Unspecified | pb::Protocol::Tcp) => Protocol::Tcp,
         Ok(pb::Protocol::Udp) => Protocol::Udp,
@@ -56,6 +57,7 @@ pub fn check_flow(
         ingress: Some(ingress),
         revision: snapshot.revision(),
         warnings,
+        staleness: None,
     })
 }
 

@@ -117,7 +117,7 @@ async fn authorize_and_snapshot() {
         "RBAC: allowed by ClusterRoleBinding \"use-nonroot\" of ClusterRole \"use-nonroot\" \
          to ServiceAccount \"builder/shop\""
     );
-    let snapshot = client.get_snapshot(pb::GetSnapshotRequest {}).await.unwrap().into_inner();
+    let snapshot = client.get_snapshot(pb::GetSnapshotRequest::default()).await.unwrap().into_inner();
     assert_eq!(snapshot.revision, 1);
     assert_eq!(snapshot.objects["Pod"], 3);
     assert_eq!(snapshot.objects["PodSecurityPolicy"], 1);

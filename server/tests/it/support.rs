@@ -112,7 +112,7 @@ impl Server {
     ) -> pb::GetSnapshotResponse {
         let mut client = self.client().await;
         for _ in 0..300 {
-            let snapshot = client.get_snapshot(pb::GetSnapshotRequest {}).await.unwrap().into_inner();
+            let snapshot = client.get_snapshot(pb::GetSnapshotRequest::default()).await.unwrap().into_inner();
             if wanted(&snapshot) {
                 return snapshot;
             }
@@ -120,7 +120,7 @@ impl Server {
         }
         panic!(
             "the snapshot never became as wanted: {:?}",
-            client.get_snapshot(pb::GetSnapshotRequest {}).await
+            client.get_snapshot(pb::GetSnapshotRequest::default()).await
         );
     }
 

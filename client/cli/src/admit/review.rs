@@ -189,6 +189,7 @@ fn read(review: Value, options: Options) -> Result<pb::AdmitRequest, (String, St
             version,
             resource,
         }),
+        consistency: None,
     })
 }
 

@@ -1,0 +1,3 @@
+//! gavel-webhook: the admission webhook.
+
+fn main() {}
