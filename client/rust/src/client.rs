@@ -5,15 +5,17 @@ use std::time::Duration;
 use gavel_proto::v1;
 use gavel_proto::v1::policy_decision_client::PolicyDecisionClient;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::connect::endpoint;
 use crate::error::Error;
 
 /// How long a call may take when nothing else is said.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// Name of the service, as health checks ask for it.
+pub(crate) const SERVICE: &str = "gavel.v1.PolicyDecision";
 /// Largest answer taken: a ledger over many policies is long.
-const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// A client of one server. Cheap to clone; clones share the connection.
 #[derive(Clone, Debug)]
@@ -75,6 +77,20 @@ impl Client {
     pub async fn get_snapshot(&self) -> Result<v1::GetSnapshotResponse, Error> {
         let request = v1::GetSnapshotRequest::default();
         self.call(request, async |mut client, request| client.get_snapshot(request).await).await
+    }
+
+    /// Tells each revision of the server's snapshot, beginning with the current one, so that what was cached can be
+    /// dropped. The stream has no deadline: it goes on until it is dropped or the server ends. The deadline is for its
+    /// beginning.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn watch_snapshot(&self) -> Result<Streaming<v1::SnapshotRevision>, Error> {
+        let mut client = self.inner.clone();
+        match tokio::time::timeout(self.deadline, client.watch_snapshot(v1::WatchSnapshotRequest {})).await {
+            Ok(stream) => stream.map(Response::into_inner).map_err(Error::from),
+            Err(_) => Err(Error::Deadline(self.deadline)),
+        }
     }
 
     /// Calls within the deadline; once more when the server was not there, which is safe: every call only asks.

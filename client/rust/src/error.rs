@@ -5,6 +5,8 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use crate::balanced::Attempts;
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -37,6 +39,9 @@ pub enum Error {
     /// No answer came in time. Asking again is safe.
     #[error("no answer within {0:?}")]
     Deadline(Duration),
+    /// No replica answered: see which were asked, and why they did not.
+    #[error("{0}")]
+    Attempts(Box<Attempts>),
     /// Anything else.
     #[error("{}: {}", .0.code(), .0.message())]
     Status(Box<Status>),
@@ -54,7 +59,11 @@ pub struct FieldViolation {
 impl Error {
     /// Whether asking again later may help.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Connect { .. } | Error::Unavailable(_) | Error::Deadline(_))
+        match self {
+            Error::Connect { .. } | Error::Unavailable(_) | Error::Deadline(_) => true,
+            Error::Attempts(attempts) => attempts.is_unavailable(),
+            Error::Address { .. } | Error::Invalid { .. } | Error::Status(_) => false,
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! Rust client of Gavel, the Kubernetes policy decision point.
 //!
+//! [`Client`] asks one server, [`Balanced`] all replicas of one, and [`review`] reads and answers the AdmissionReviews of
+//! an API server.
+//!
 //! ```no_run
 //! use gavel_client::{Client, v1};
 //!
@@ -21,10 +24,13 @@
 //! # }
 //! ```
 
+pub mod balanced;
 mod client;
 mod connect;
 mod error;
+pub mod review;
 
+pub use balanced::Balanced;
 pub use client::Client;
 pub use error::{Error, FieldViolation};
 /// The messages of the wire contract.

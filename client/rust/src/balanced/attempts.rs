@@ -1,0 +1,165 @@
+//! The attempts of one call: whom next, for how long, and what is told when none of them led to an answer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tonic::{Code, Status};
+
+use super::Shared;
+use super::replica::{Replica, describe};
+use crate::error::Error;
+
+/// At most so many attempts a call.
+const MOST: usize = 3;
+/// A replica that does not answer for this long has failed.
+const FAIR: Duration = Duration::from_millis(100);
+/// Before the same replica is asked again, it gets this long to come back.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// One attempt that led to no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The replica that was asked.
+    pub address: String,
+    /// How long it took.
+    pub took: Duration,
+    /// What came instead of an answer; [`Code::DeadlineExceeded`] when nothing did.
+    pub code: Code,
+    /// The same in words.
+    pub why: String,
+}
+
+/// Why a call has no answer: attempt by attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempts {
+    /// In their order. None, when no replica is known.
+    pub attempts: Vec<Attempt>,
+    /// Why names could not be resolved.
+    pub unresolved: Vec<String>,
+    /// How long the call took.
+    pub took: Duration,
+}
+
+impl Attempts {
+    /// Whether servers could not be asked, or had no time to answer: later they might. Otherwise the last attempt had
+    /// an answer, and that was an error.
+    pub fn is_unavailable(&self) -> bool {
+        self.attempts.last().is_none_or(|attempt| may_ask_again(attempt.code))
+    }
+
+    /// The code of the last attempt; [`Code::Unavailable`] when there was none.
+    pub fn code(&self) -> Code {
+        self.attempts.last().map_or(Code::Unavailable, |attempt| attempt.code)
+    }
+}
+
+impl fmt::Display for Attempts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no answer within {} ms: ", self.took.as_millis())?;
+        if self.attempts.is_empty() {
+            f.write_str("no server is known")?;
+        }
+        for (index, Attempt { address, took, code: _, why }) in self.attempts.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{address} after {} ms: {why}", took.as_millis())?;
+        }
+        self.unresolved.iter().try_for_each(|why| write!(f, "; {why}"))
+    }
+}
+
+/// One call, as far as it has come.
+pub(super) struct Call {
+    started: Instant,
+    deadline: Instant,
+    /// Asked in vain in this round; once all were, a new round begins.
+    tried: Vec<Arc<Replica>>,
+    attempts: Vec<Attempt>,
+    may_go_on: bool,
+}
+
+impl Call {
+    pub(super) fn new(started: Instant, deadline: Duration) -> Self {
+        Self {
+            started,
+            deadline: started + deadline,
+            tried: Vec::new(),
+            attempts: Vec::new(),
+            may_go_on: true,
+        }
+    }
+
+    /// Whom to ask next, and how long to wait for the answer; none when the call has to end.
+    pub(super) async fn next(&mut self, shared: &Shared) -> Option<(Arc<Replica>, Duration)> {
+        if !self.may_go_on || self.attempts.len() == MOST {
+            return None;
+        }
+        let (replica, others) = match shared.pick(&self.tried) {
+            Some(picked) => picked,
+            None => {
+                self.tried.clear();
+                let pause = PAUSE.min(self.left() / 4);
+                tokio::time::sleep(pause).await;
+                shared.pick(&self.tried)?
+            }
+        };
+        let left = self.left();
+        if left.is_zero() {
+            return None;
+        }
+        // A replica that hangs must not eat the time of one that would answer.
+        let is_last = others == 0 || self.attempts.len() + 1 == MOST;
+        Some((replica, if is_last { left } else { left / 2 }))
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// An attempt ended with an error.
+    pub(super) fn failed(&mut self, replica: &Arc<Replica>, started: Instant, status: &Status) {
+        // What a server says has no source; what has one comes from the connection.
+        let is_transport = std::error::Error::source(status).is_some();
+        let why = describe(status);
+        let was_early = is_timeout(status) && started.elapsed() < FAIR;
+        if (is_transport && !was_early) || status.code() == Code::Unavailable {
+            replica.mark_failed(&why);
+        }
+        let code = if is_transport && !is_timeout(status) { Code::Unavailable } else { status.code() };
+        self.may_go_on = may_ask_again(code);
+        self.record(replica, started, code, why);
+    }
+
+    /// An attempt had no answer in its time.
+    pub(super) fn timed_out(&mut self, replica: &Arc<Replica>, started: Instant) {
+        let why = "no answer in time".to_owned();
+        // A caller without patience must not take the replica from the others.
+        if started.elapsed() >= FAIR {
+            replica.mark_failed(&why);
+        }
+        self.record(replica, started, Code::DeadlineExceeded, why);
+    }
+
+    fn record(&mut self, replica: &Arc<Replica>, started: Instant, code: Code, why: String) {
+        self.attempts.push(Attempt { address: replica.address.clone(), took: started.elapsed(), code, why });
+        self.tried.push(replica.clone());
+    }
+
+    pub(super) fn into_error(self, shared: &Shared) -> Error {
+        Error::Attempts(Box::new(Attempts {
+            attempts: self.attempts,
+            unresolved: super::lock(&shared.unresolved).clone(),
+            took: self.started.elapsed(),
+        }))
+    }
+}
+
+/// tonic's own timer, which runs beside ours.
+fn is_timeout(status: &Status) -> bool {
+    matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded)
+}
+
+/// Codes after which another replica, or a later time, may bring an answer.
+fn may_ask_again(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Cancelled)
+}

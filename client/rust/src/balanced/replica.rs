@@ -1,0 +1,174 @@
+//! One replica: its connection, its state, and the probe that keeps the state true.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use gavel_proto::v1::policy_decision_client::PolicyDecisionClient;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::{ReplicaStatus, Settings, lock};
+use crate::client::{MAX_ANSWER_BYTES, SERVICE};
+
+/// Whether a replica answers. The smaller, the sooner it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum State {
+    /// It says that it serves.
+    Good,
+    /// It has not been heard of yet.
+    Unknown,
+    /// It answers, and says that it does not serve: it has read nothing yet, or is about to end.
+    NotServing,
+    /// It did not answer when it was last asked.
+    Failed,
+}
+
+/// One replica.
+#[derive(Debug)]
+pub(super) struct Replica {
+    pub(super) address: String,
+    channel: Channel,
+    state: AtomicU8,
+    detail: Mutex<String>,
+    in_flight: AtomicUsize,
+    /// Wakes the probe when a call has failed.
+    failed: Notify,
+    /// Ends the probe when the replica is no longer known.
+    pub(super) stop: CancellationToken,
+}
+
+/// Counts a call as being in flight.
+pub(super) struct InFlight<'r>(&'r AtomicUsize);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Replica {
+    /// A replica that is probed from now on.
+    pub(super) fn start(
+        address: String,
+        channel: Channel,
+        settings: Settings,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let replica = Arc::new(Self {
+            address,
+            channel,
+            state: AtomicU8::new(State::Unknown as u8),
+            detail: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+            failed: Notify::new(),
+            stop,
+        });
+        let probed = replica.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = probed.probe(settings) => {}
+                () = probed.stop.cancelled() => {}
+            }
+        });
+        replica
+    }
+
+    pub(super) fn client(&self) -> PolicyDecisionClient<Channel> {
+        PolicyDecisionClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    pub(super) fn counted(&self) -> InFlight<'_> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(&self.in_flight)
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn state(&self) -> State {
+        let state = self.state.load(Ordering::Relaxed);
+        let all = [State::Good, State::Unknown, State::NotServing];
+        all.into_iter().find(|one| *one as u8 == state).unwrap_or(State::Failed)
+    }
+
+    pub(super) fn status(&self) -> ReplicaStatus {
+        ReplicaStatus {
+            address: self.address.clone(),
+            state: self.state(),
+            detail: lock(&self.detail).clone(),
+        }
+    }
+
+    /// Passed over from now on, until a probe says that it serves.
+    pub(super) fn mark_failed(&self, why: &str) {
+        self.set(State::Failed, why);
+        self.failed.notify_one();
+    }
+
+    fn set(&self, state: State, detail: &str) {
+        detail.clone_into(&mut lock(&self.detail));
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    async fn probe(&self, settings: Settings) {
+        loop {
+            let (state, detail) = match tokio::time::timeout(settings.patience, self.check()).await {
+                Ok(checked) => checked,
+                Err(_) => {
+                    (State::Failed, format!("no answer to a health check within {:?}", settings.patience))
+                }
+            };
+            self.set(state, &detail);
+            if state == State::Good {
+                tokio::select! {
+                    () = tokio::time::sleep(settings.probe_good_every) => {}
+                    () = self.failed.notified() => tokio::time::sleep(settings.probe_failed_every).await,
+                }
+            } else {
+                tokio::time::sleep(settings.probe_failed_every).await;
+            }
+        }
+    }
+
+    async fn check(&self) -> (State, String) {
+        let request = HealthCheckRequest { service: SERVICE.to_owned() };
+        match HealthClient::new(self.channel.clone()).check(request).await {
+            Ok(answer) => match answer.into_inner().status() {
+                ServingStatus::Serving => (State::Good, String::new()),
+                other => (State::NotServing, format!("says {}", other.as_str_name())),
+            },
+            // A server without health checks is taken to serve, as gRPC's own clients do
+            // (https://github.com/grpc/proposal/blob/master/A17-client-side-health-checking.md).
+            Err(status) if status.code() == Code::Unimplemented => (State::Good, String::new()),
+            Err(status) if status.code() == Code::NotFound => {
+                (State::NotServing, format!("does not know the service {SERVICE}"))
+            }
+            Err(status) => (State::Failed, describe(&status)),
+        }
+    }
+}
+
+/// A status in a line. Of a broken connection the innermost cause: `transport error` alone tells nobody anything.
+pub(super) fn describe(status: &Status) -> String {
+    let message = status.message();
+    let Some(mut cause) = std::error::Error::source(status) else {
+        return if message.is_empty() {
+            status.code().to_string()
+        } else {
+            format!("{:?}: {message}", status.code())
+        };
+    };
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let cause = cause.to_string();
+    if message.contains(&cause) { message.to_owned() } else { format!("{message}: {cause}") }
+}
