@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -10,15 +11,40 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 use crate::metrics::Metrics;
-use crate::publisher::{Publisher, SourceState};
+use crate::publisher::Publisher;
+use crate::status::{SourceState, SourceStatus};
 
 /// What the endpoints look at.
 #[derive(Debug)]
 pub(crate) struct Admin {
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) metrics: Arc<Metrics>,
+    /// How old the snapshot may be; none: as old as it likes.
+    pub(crate) unready_after: Option<Duration>,
     /// Set once the server was told to stop: readiness falls first.
     pub(crate) draining: AtomicBool,
+}
+
+impl Admin {
+    /// Ready once every source has delivered (or an earlier process's snapshot was restored), until the snapshot is
+    /// too old, or the server stops. A manifest that cannot be read takes no readiness away: the last good state is
+    /// what somebody wrote, however old.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.publisher.current().is_some() && !self.is_too_old() && !self.draining.load(Ordering::Relaxed)
+    }
+
+    fn is_too_old(&self) -> bool {
+        let is_cluster = self
+            .publisher
+            .sources()
+            .iter()
+            .any(|source| source.heard.is_some() || source.state == SourceState::Restored);
+        is_cluster
+            && self
+                .unready_after
+                .zip(self.publisher.staleness())
+                .is_some_and(|(most, staleness)| staleness > most)
+    }
 }
 
 pub(crate) fn router(admin: Arc<Admin>) -> Router {
@@ -29,36 +55,45 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .with_state(admin)
 }
 
-/// Ready once the source has delivered; a source that fails afterwards is told in the detail, and does not take
-/// readiness away: the last good snapshot answers.
+/// What is well, and what is not, a line each. A source that fails is told of, and does not take readiness away: the
+/// last good snapshot answers, until it is too old.
 async fn readyz(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
-    let source = admin.publisher.source();
-    let revision = admin
-        .publisher
-        .current()
-        .and_then(|guard| guard.as_ref().map(|published| published.snapshot.revision()));
-    let draining = admin.draining.load(Ordering::Relaxed);
-    let ready = revision.is_some() && !draining;
     let mut text = String::new();
     let mut line = |good: bool, what: String| {
         text.push_str(if good { "[+] " } else { "[-] " });
         text.push_str(&what);
         text.push('\n');
     };
+    let draining = admin.draining.load(Ordering::Relaxed);
     line(!draining, if draining { "draining".to_owned() } else { "serving".to_owned() });
-    match revision {
-        Some(revision) => line(true, format!("snapshot revision {revision}")),
+    match admin.publisher.published() {
+        Some(published) => line(true, format!("snapshot revision {}", published.snapshot.revision())),
         None => line(false, "no snapshot yet".to_owned()),
     }
-    match source.state {
-        SourceState::Synced => line(true, format!("source {} synced", source.name)),
-        SourceState::Pending => line(false, format!("source {} pending: {}", source.name, source.detail)),
-        SourceState::Failing => line(
-            false,
-            format!("source {} failing, answering from the last good state: {}", source.name, source.detail),
-        ),
+    if let Some(staleness) = admin.publisher.staleness() {
+        let limit = admin.unready_after.map_or("none".to_owned(), |limit| format!("{limit:?}"));
+        let known =
+            format!("snapshot known to be current {:.1}s ago, limit {limit}", staleness.as_secs_f64());
+        line(!admin.is_too_old(), known);
     }
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    for source in admin.publisher.sources() {
+        let SourceStatus { name, state, detail, .. } = &source;
+        let refused = match source.errors() {
+            0 => String::new(),
+            errors => format!(", {errors} errors in objects: see GetSnapshot"),
+        };
+        match state {
+            SourceState::Synced => line(true, format!("source {name} synced{refused}")),
+            SourceState::Absent => line(true, format!("source {name} absent: {detail}")),
+            SourceState::Pending => line(false, format!("source {name} pending: {detail}")),
+            SourceState::Restored => line(false, format!("source {name} restored: {detail}")),
+            SourceState::Failing => line(
+                false,
+                format!("source {name} failing, answering from the last good state: {detail}{refused}"),
+            ),
+        }
+    }
+    let status = if admin.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, text)
 }
 

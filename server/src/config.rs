@@ -17,8 +17,42 @@ pub struct Config {
     pub config: Option<PathBuf>,
 
     /// Files and folders of manifests to decide from; read again whenever they change
-    #[arg(long, value_name = "PATH", env = "GAVEL_MANIFESTS", num_args = 1.., value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "PATH", env = "GAVEL_MANIFESTS", num_args = 1.., value_delimiter = ',')]
     pub manifests: Vec<PathBuf>,
+
+    /// Decide from a cluster: watch its API server
+    #[arg(long, env = "GAVEL_CLUSTER", action = ArgAction::SetTrue)]
+    pub cluster: bool,
+
+    /// How to reach the cluster; else as kubectl would, or by the service account of the pod this runs in
+    #[arg(long, value_name = "FILE", env = "GAVEL_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Which context of the kubeconfig
+    #[arg(long, value_name = "NAME", env = "GAVEL_CONTEXT")]
+    pub context: Option<String>,
+
+    /// Directory to keep the cluster's objects in, so that a server that is restarted while the API server is down
+    /// answers from these (and says how old they are)
+    #[arg(long, value_name = "DIR", env = "GAVEL_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+
+    /// Give up readiness when the API server was not heard from for this long, in seconds; 0: never
+    #[arg(long, value_name = "SECONDS", env = "GAVEL_UNREADY_AFTER_SECONDS", default_value_t = 300)]
+    pub unready_after_seconds: u64,
+
+    /// How long a watch lasts before it is renewed, in seconds: idle watches are heard from that often, and one that
+    /// is silent for 5 seconds longer has stalled
+    #[arg(long, value_name = "SECONDS", env = "GAVEL_WATCH_SECONDS", default_value_t = 10)]
+    pub watch_seconds: u32,
+
+    /// Use streaming lists where the API server has them (Kubernetes 1.34 and later do by default)
+    #[arg(long, value_name = "BOOL", env = "GAVEL_STREAMING_LISTS", default_value_t = true, action = ArgAction::Set)]
+    pub streaming_lists: bool,
+
+    /// How long a request may wait for a snapshot that is as fresh as it asks for, in seconds
+    #[arg(long, value_name = "SECONDS", env = "GAVEL_MAX_WAIT_SECONDS", default_value_t = 30)]
+    pub max_wait_seconds: u64,
 
     /// Take objects that an API server would have refused, as it may hold them from before it did; they are warned of
     #[arg(long, env = "GAVEL_ACCEPT_REFUSED", action = ArgAction::SetTrue)]
@@ -77,6 +111,7 @@ pub struct Config {
 const EXAMPLES: &str = "\
 Examples:
   gavel-server --manifests ./manifests
+  gavel-server --cluster --state-dir /var/lib/gavel
   gavel-server --manifests policies.yaml rbac/ --listen unix:/run/gavel.sock --log-format json
   GAVEL_MANIFESTS=./manifests gavel-server
 
@@ -143,7 +178,6 @@ impl Config {
         let mut command = Self::command();
         // Only to find --config: whatever else is wrong is told below, once.
         let file = Self::command()
-            .mut_arg("manifests", |argument| argument.required(false))
             .ignore_errors(true)
             .try_get_matches_from(&arguments)
             .ok()
@@ -179,6 +213,26 @@ impl Config {
         if self.evaluators.contains(&Evaluator::None) && self.evaluators.len() > 1 {
             return Err("--evaluators none goes with no other evaluator".to_owned());
         }
+        if !self.cluster && self.manifests.is_empty() {
+            return Err("say --manifests PATH…, or --cluster: where do objects come from?".to_owned());
+        }
+        if self.cluster && !self.manifests.is_empty() {
+            return Err("--cluster goes without --manifests: objects come from one of the two".to_owned());
+        }
+        if self.watch_seconds < 5 {
+            // Bookmarks come two seconds before the end.
+            return Err("--watch-seconds must be at least 5".to_owned());
+        }
+        if !self.cluster {
+            let of_a_cluster = [
+                ("--kubeconfig", self.kubeconfig.is_some()),
+                ("--context", self.context.is_some()),
+                ("--state-dir", self.state_dir.is_some()),
+            ];
+            if let Some((flag, _)) = of_a_cluster.iter().find(|(_, is_set)| *is_set) {
+                return Err(format!("{flag} goes with --cluster"));
+            }
+        }
         if self.max_request_bytes == 0 {
             return Err("--max-request-bytes must be at least 1".to_owned());
         }
@@ -190,12 +244,25 @@ impl Config {
         Duration::from_secs(self.drain_seconds)
     }
 
+    /// How old the snapshot may be while the server calls itself ready; none: as old as it likes.
+    pub fn unready_after(&self) -> Option<Duration> {
+        (self.unready_after_seconds > 0).then(|| Duration::from_secs(self.unready_after_seconds))
+    }
+
     /// The settings of a server for tests and demonstrations: free loopback ports, these manifests.
     pub fn local(manifests: Vec<PathBuf>) -> Self {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
             config: None,
             manifests,
+            cluster: false,
+            kubeconfig: None,
+            context: None,
+            state_dir: None,
+            unready_after_seconds: 300,
+            watch_seconds: 10,
+            streaming_lists: true,
+            max_wait_seconds: 30,
             accept_refused: false,
             listen: vec![Listen::Tcp(loopback)],
             admin_listen: loopback,

@@ -1,7 +1,7 @@
 //! Follows the manifest source: what it tells is published, and told of in the log.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gavel_source::manifests::ReadOptions;
 use gavel_source::manifests::watch::{WatchOptions, watch};
@@ -10,7 +10,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::publisher::{Finding, Publisher};
+use crate::publisher::Publisher;
+use crate::status::{Finding, SourceState};
+
+/// Name of the source.
+pub(crate) const SOURCE: &str = "manifests";
 
 /// Reads the manifests, publishes them, and does so again whenever they change, until told to stop.
 ///
@@ -53,12 +57,20 @@ async fn take(publisher: &Arc<Publisher>, event: Event) -> anyhow::Result<()> {
             }
             let count = changes.len();
             let findings = warnings.into_iter().map(|warning| finding(false, warning)).collect();
+            // Before it is published: whoever sees the snapshot sees the source that it came from.
+            publisher.freshness().clear();
+            publisher.synced(SOURCE, findings);
             // Folding thousands of objects takes a while; the other tasks of this thread are not to wait for it.
             let writer = publisher.clone();
-            let revision = tokio::task::spawn_blocking(move || writer.publish(changes, findings)).await?;
+            let revision = tokio::task::spawn_blocking(move || writer.publish(changes, &[])).await?;
+
             tracing::info!(revision, changes = count, "snapshot published");
         }
-        Event::Unchanged => publisher.unchanged(),
+        Event::Unchanged => {
+            publisher.freshness().clear();
+            let findings = publisher.sources().into_iter().flat_map(|source| source.findings);
+            publisher.synced(SOURCE, findings.filter(|finding| !finding.is_error).collect());
+        }
         Event::Failed { errors } => {
             let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
             if publisher.current().is_none() {
@@ -73,7 +85,14 @@ async fn take(publisher: &Arc<Publisher>, event: Event) -> anyhow::Result<()> {
                 [first, others @ ..] => format!("{first} (and {} more)", others.len()),
                 [] => String::new(),
             };
-            publisher.failed(detail, errors.into_iter().map(|error| finding(true, error)).collect());
+            if publisher.staleness().is_none() {
+                publisher.freshness().set(Instant::now());
+            }
+            publisher.set_source(SOURCE, |source| {
+                source.state = SourceState::Failing;
+                source.detail = detail;
+                source.findings = errors.into_iter().map(|error| finding(true, error)).collect();
+            });
         }
     }
     Ok(())

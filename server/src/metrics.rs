@@ -10,7 +10,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::publisher::{Publisher, SourceState};
+use gavel_engine::object::Kind;
+use gavel_source::cluster::{Breakage, WATCHED};
+
+use crate::publisher::Publisher;
+use crate::status::SourceState;
 
 /// The calls that decide something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +71,22 @@ struct RpcLabel {
     rpc: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceLabel {
+    source: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BreakageLabels {
+    kind: &'static str,
+    reason: &'static str,
+}
+
 /// Bounds of the decision time, in seconds: decisions take microseconds.
 const BUCKETS: [f64; 14] =
     [2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 1e-2, 1e-1];
@@ -85,8 +105,13 @@ pub(crate) struct Metrics {
     rpcs: [RpcMetrics; 3],
     revision: Gauge,
     age: Gauge<f64, AtomicU64>,
-    source_up: Gauge,
-    findings: Gauge,
+    staleness: Gauge<f64, AtomicU64>,
+    objects: Family<KindLabel, Gauge>,
+    source_up: Family<SourceLabel, Gauge>,
+    source_staleness: Family<SourceLabel, Gauge<f64, AtomicU64>>,
+    findings: Family<SourceLabel, Gauge>,
+    breakages: Family<BreakageLabels, Counter>,
+    store_failures: Counter,
 }
 
 impl Metrics {
@@ -102,20 +127,86 @@ impl Metrics {
             }),
             seconds: seconds.get_or_create(&RpcLabel { rpc: rpc.as_str() }).clone(),
         });
-        let (revision, age, source_up, findings) =
-            (Gauge::default(), Gauge::<f64, AtomicU64>::default(), Gauge::default(), Gauge::default());
         registry.register("decisions", "Questions answered, by call and verdict", decisions);
         registry.register_with_unit("decision", "Time to decide, without transport", Unit::Seconds, seconds);
-        registry.register("snapshot_revision", "Revision of the snapshot that answers", revision.clone());
+        let metrics = Self {
+            rpcs,
+            revision: Gauge::default(),
+            age: Gauge::default(),
+            staleness: Gauge::default(),
+            objects: Family::default(),
+            source_up: Family::default(),
+            source_staleness: Family::default(),
+            findings: Family::default(),
+            breakages: Family::default(),
+            store_failures: Counter::default(),
+            registry,
+        };
+        metrics.register_state()
+    }
+
+    /// The snapshot, and its sources.
+    fn register_state(mut self) -> Self {
+        let registry = &mut self.registry;
+        let seconds = Unit::Seconds;
+        registry.register(
+            "snapshot_revision",
+            "Revision of the snapshot that answers",
+            self.revision.clone(),
+        );
         registry.register_with_unit(
             "snapshot_age",
-            "Age of the snapshot that answers",
-            Unit::Seconds,
-            age.clone(),
+            "Time since the snapshot that answers was made",
+            seconds.clone(),
+            self.age.clone(),
         );
-        registry.register("source_up", "1 when the last reading of the source was good", source_up.clone());
-        registry.register("source_errors", "Objects and files refused in the last reading", findings.clone());
-        Self { registry, rpcs, revision, age, source_up, findings }
+        registry.register_with_unit(
+            "snapshot_staleness",
+            "Time since the snapshot was last known to be what its source has",
+            seconds.clone(),
+            self.staleness.clone(),
+        );
+        registry.register("snapshot_objects", "Objects in the snapshot, by kind", self.objects.clone());
+        registry.register("source_up", "1 when the source is well", self.source_up.clone());
+        registry.register_with_unit(
+            "source_staleness",
+            "Time since the source was last heard from",
+            seconds,
+            self.source_staleness.clone(),
+        );
+        registry.register(
+            "source_errors",
+            "What is wrong with objects and files of the source that were refused or set aside",
+            self.findings.clone(),
+        );
+        registry.register(
+            "watch_breakages",
+            "Watches that broke, by kind and reason",
+            self.breakages.clone(),
+        );
+        registry.register(
+            "store_failures",
+            "Times that what was published could not be kept on disk",
+            self.store_failures.clone(),
+        );
+        for kind in WATCHED {
+            for reason in Breakage::ALL {
+                let labels = BreakageLabels { kind: kind.as_str(), reason: reason.as_str() };
+                // From 0: a rate can be made of the first one.
+                drop(self.breakages.get_or_create(&labels));
+            }
+        }
+        self
+    }
+
+    /// A watch broke.
+    pub(crate) fn watch_broke(&self, kind: Kind, reason: Breakage) {
+        self.breakages.get_or_create(&BreakageLabels { kind: kind.as_str(), reason: reason.as_str() }).inc();
+    }
+
+    /// What was published could not be kept.
+    pub(crate) fn store_failed(&self) {
+        self.store_failures.inc();
     }
 
     /// Counts one answer.
@@ -127,14 +218,26 @@ impl Metrics {
 
     /// The metrics in the OpenMetrics text format, with the gauges as they are now.
     pub(crate) fn encode(&self, publisher: &Publisher) -> Result<String, std::fmt::Error> {
-        if let Some(published) = publisher.current().as_deref().and_then(Option::as_ref) {
+        if let Some(published) = publisher.published() {
             self.revision.set(i64::try_from(published.snapshot.revision()).unwrap_or(i64::MAX));
             self.age.set(published.created.elapsed().as_secs_f64());
+            self.objects.clear();
+            for (kind, count) in published.snapshot.counts() {
+                let gauge = self.objects.get_or_create(&KindLabel { kind: kind.as_str() });
+                gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
         }
-        let source = publisher.source();
-        self.source_up.set(i64::from(source.state == SourceState::Synced));
-        let errors = source.findings.iter().filter(|finding| finding.is_error).count();
-        self.findings.set(i64::try_from(errors).unwrap_or(i64::MAX));
+        self.staleness.set(publisher.staleness().unwrap_or_default().as_secs_f64());
+        for source in publisher.sources() {
+            let label = SourceLabel { source: source.name.clone() };
+            let is_up = matches!(source.state, SourceState::Synced | SourceState::Absent);
+            self.source_up.get_or_create(&label).set(i64::from(is_up));
+            let errors = i64::try_from(source.errors()).unwrap_or(i64::MAX);
+            self.findings.get_or_create(&label).set(errors);
+            if let Some(heard) = source.heard {
+                self.source_staleness.get_or_create(&label).set(heard.elapsed().as_secs_f64());
+            }
+        }
         let mut encoded = String::new();
         text::encode(&mut encoded, &self.registry)?;
         Ok(encoded)

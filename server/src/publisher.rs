@@ -3,12 +3,20 @@
 //! Readers load the snapshot once a request and keep it as long as they like; publishing swaps a pointer and never
 //! waits for them. The state of the sources is kept beside it: a source that fails changes no answer, it only shows.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
+use gavel_engine::object::Kind;
 use gavel_engine::{Change, Snapshot};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
+
+use crate::freshness::{Freshness, Versions, Wanted, Writes};
+use crate::status::{Finding, SourceState, SourceStatus};
+
+/// Revisions that a slow reader of them may be behind before some are left out for it.
+const REVISIONS: usize = 1024;
 
 /// A snapshot, and when it was made.
 #[derive(Debug)]
@@ -19,134 +27,177 @@ pub struct Published {
     pub created_at: SystemTime,
     /// When it was published, for ages.
     pub created: Instant,
-}
-
-/// How a source is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SourceState {
-    /// It has not delivered yet.
-    Pending,
-    /// What it delivered last is whole.
-    Synced,
-    /// The last attempt failed; answers come from the last good state.
-    Failing,
-}
-
-/// Where the objects come from, and how that is.
-#[derive(Clone, Debug)]
-pub struct SourceStatus {
-    /// `manifests`, ….
-    pub name: &'static str,
-    /// How it is.
-    pub state: SourceState,
-    /// What is wrong, in a line.
-    pub detail: String,
-    /// When it last delivered a whole, good state.
-    pub last_synced_at: Option<SystemTime>,
-    /// What was refused, or taken with a warning.
-    pub findings: Vec<Finding>,
-}
-
-/// Something a source has to say about what it read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Finding {
-    /// Whether it was refused (or else: taken, with a warning).
-    pub is_error: bool,
-    /// Which object, if one could be made out.
-    pub object: String,
-    /// Where it was read.
-    pub file: String,
-    /// Which document of the file, from 1; 0: the file as a whole.
-    pub document: u32,
-    /// Which line of the file, from 1; 0: unknown.
-    pub line: u32,
-    /// Path of the field; empty: the object as a whole.
-    pub field: String,
-    /// What is wrong.
-    pub message: String,
+    /// Kinds of the objects that changed since the revision before.
+    pub changed: Vec<Kind>,
+    /// Of a cluster: everything of a kind that was written up to this resourceVersion is in the snapshot.
+    pub versions: BTreeMap<Kind, u64>,
 }
 
 /// Holds the current snapshot.
 #[derive(Debug)]
 pub struct Publisher {
     current: ArcSwapOption<Published>,
-    source: Mutex<SourceStatus>,
-    ready: watch::Sender<bool>,
+    instance: String,
+    sources: Mutex<BTreeMap<String, SourceStatus>>,
+    freshness: Freshness,
+    versions: Mutex<Versions>,
+    /// Counts whatever may let somebody who waits go on.
+    progress: watch::Sender<u64>,
+    revisions: broadcast::Sender<Arc<Published>>,
 }
 
 impl Publisher {
-    /// A publisher that has nothing to show yet.
-    pub fn new(source: &'static str) -> Self {
+    /// A publisher that has nothing to show yet, of these sources.
+    pub fn new(sources: impl IntoIterator<Item = String>) -> Self {
+        let sources: BTreeMap<String, SourceStatus> =
+            sources.into_iter().map(|name| (name.clone(), SourceStatus::pending(name))).collect();
         Self {
             current: ArcSwapOption::empty(),
-            source: Mutex::new(SourceStatus {
-                name: source,
-                state: SourceState::Pending,
-                detail: "not read yet".to_owned(),
-                last_synced_at: None,
-                findings: Vec::new(),
-            }),
-            ready: watch::Sender::new(false),
+            instance: instance(),
+            freshness: Freshness::default(),
+            sources: Mutex::new(sources),
+            versions: Mutex::new(Versions::default()),
+            progress: watch::Sender::new(0),
+            revisions: broadcast::Sender::new(REVISIONS),
         }
     }
 
-    /// The current snapshot; none before the source has delivered once.
+    /// The current snapshot; none before every source has delivered once.
     pub fn current(&self) -> Option<arc_swap::Guard<Option<Arc<Published>>>> {
         let guard = self.current.load();
         guard.is_some().then_some(guard)
     }
 
-    /// Folds changes in and publishes what comes out. Called by one task alone.
-    pub fn publish(&self, changes: Vec<Change>, findings: Vec<Finding>) -> u64 {
+    /// The same, to be kept.
+    pub fn published(&self) -> Option<Arc<Published>> {
+        self.current.load_full()
+    }
+
+    /// Known by this as long as the process lives; revisions of different instances do not compare.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Folds changes in and publishes what comes out, which then holds these writes. Called by one task alone.
+    pub fn publish(&self, changes: Vec<Change>, writes: &[Writes]) -> u64 {
         let last = self.current.load_full();
         let empty = Snapshot::empty();
+        let changed = kinds_of(&changes);
         let snapshot = last.as_ref().map_or(&empty, |published| &published.snapshot).apply(changes);
         let revision = snapshot.revision();
-        let created_at = SystemTime::now();
-        self.current.store(Some(Arc::new(Published { snapshot, created_at, created: Instant::now() })));
-        self.set_source(|source| {
-            source.state = SourceState::Synced;
-            source.detail = String::new();
-            source.last_synced_at = Some(created_at);
-            source.findings = findings;
-        });
-        self.ready.send_replace(true);
+        let mut versions = self.versions().by_kind();
+        for write in writes.iter().filter(|write| write.until > 0) {
+            let version = versions.entry(write.kind).or_default();
+            *version = write.until.max(*version);
+        }
+        let (created_at, created) = (SystemTime::now(), Instant::now());
+        let published = Arc::new(Published { snapshot, created_at, created, changed, versions });
+        // Before it is told of: whoever hears of it finds it.
+        self.current.store(Some(published.clone()));
+        self.advance(writes);
+        // Nobody listens: nobody is missing it.
+        let _ = self.revisions.send(published);
         revision
     }
 
-    /// The source was read again, and says what it said before.
-    pub fn unchanged(&self) {
-        self.set_source(|source| {
+    /// The current snapshot holds these writes.
+    pub fn advance(&self, writes: &[Writes]) {
+        let mut versions = self.versions();
+        for write in writes {
+            versions.add(write);
+        }
+        drop(versions);
+        self.moved();
+    }
+
+    /// What the current snapshot holds of a cluster.
+    pub fn versions(&self) -> MutexGuard<'_, Versions> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How fresh the snapshot is.
+    pub fn freshness(&self) -> &Freshness {
+        &self.freshness
+    }
+
+    /// Something moved that somebody may wait for.
+    pub fn moved(&self) {
+        self.progress.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Tells when something moved.
+    pub fn progress(&self) -> watch::Receiver<u64> {
+        self.progress.subscribe()
+    }
+
+    /// Each revision from now on; and the current one.
+    pub fn revisions(&self) -> (Option<Arc<Published>>, broadcast::Receiver<Arc<Published>>) {
+        // In this order: nothing falls between, though one may come twice.
+        let receiver = self.revisions.subscribe();
+        (self.current.load_full(), receiver)
+    }
+
+    /// Whether the current snapshot is as fresh as somebody wants it.
+    pub fn satisfies(&self, wanted: &Wanted) -> bool {
+        let Some(revision) = self.current().and_then(|guard| guard.as_ref().map(|p| p.snapshot.revision()))
+        else {
+            return false;
+        };
+        wanted.revision.is_none_or(|wanted| revision >= wanted)
+            && wanted.version.as_ref().is_none_or(|wanted| self.versions().include(wanted))
+            && wanted.max_staleness.is_none_or(|most| self.staleness().unwrap_or_default() <= most)
+    }
+
+    /// How long ago the snapshot was last known to be what its sources have; none: it is, or there is none yet.
+    pub fn staleness(&self) -> Option<Duration> {
+        self.freshness.staleness()
+    }
+
+    /// How the sources are.
+    pub fn sources(&self) -> Vec<SourceStatus> {
+        self.lock_sources().values().cloned().collect()
+    }
+
+    /// A source is now like this.
+    pub fn set_source(&self, name: &str, change: impl FnOnce(&mut SourceStatus)) {
+        if let Some(source) = self.lock_sources().get_mut(name) {
+            change(source);
+        }
+    }
+
+    /// A source that delivers all at once has delivered: everything is whole.
+    pub fn synced(&self, name: &str, findings: Vec<Finding>) {
+        self.set_source(name, |source| {
             source.state = SourceState::Synced;
             source.detail = String::new();
             source.last_synced_at = Some(SystemTime::now());
-            source.findings.retain(|finding| !finding.is_error);
-        });
-    }
-
-    /// The source could not be read. The snapshot stays.
-    pub fn failed(&self, detail: String, findings: Vec<Finding>) {
-        self.set_source(|source| {
-            source.state = SourceState::Failing;
-            source.detail = detail;
             source.findings = findings;
         });
+        self.moved();
     }
 
-    /// How the source is.
-    pub fn source(&self) -> SourceStatus {
-        self.source.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn lock_sources(&self) -> MutexGuard<'_, BTreeMap<String, SourceStatus>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Waits until the source has delivered.
-    ///
-    /// # Errors
-    /// Never while the publisher is there.
-    pub async fn until_ready(&self) -> Result<(), watch::error::RecvError> {
-        self.ready.subscribe().wait_for(|ready| *ready).await.map(|_| ())
+fn kinds_of(changes: &[Change]) -> Vec<Kind> {
+    let mut seen = Kind::ALL.map(|kind| (kind, false));
+    for change in changes {
+        let kind = match change {
+            Change::Upsert(object) => object.kind(),
+            Change::Remove(key) => key.kind,
+        };
+        if let Some(seen) = seen.iter_mut().find(|(known, _)| *known == kind) {
+            seen.1 = true;
+        }
     }
+    seen.into_iter().filter_map(|(kind, seen)| seen.then_some(kind)).collect()
+}
 
-    fn set_source(&self, change: impl FnOnce(&mut SourceStatus)) {
-        change(&mut self.source.lock().unwrap_or_else(PoisonError::into_inner));
-    }
+/// A name that no other process has.
+fn instance() -> String {
+    use std::hash::{BuildHasher as _, RandomState};
+    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+    format!("{:016x}", RandomState::new().hash_one((std::process::id(), nanos)))
 }

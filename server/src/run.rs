@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -15,6 +16,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
 use crate::admin::{self, Admin};
+use crate::cluster;
 use crate::config::{Config, Evaluator};
 use crate::grpc::{self, Bound, Service};
 use crate::manifests;
@@ -23,6 +25,8 @@ use crate::publisher::Publisher;
 
 /// Name of the service, as health checks ask for it.
 const SERVICE: &str = "gavel.v1.PolicyDecision";
+/// How often it is looked whether the snapshot has grown too old.
+const HEALTH: Duration = Duration::from_millis(500);
 
 /// A server that runs.
 #[derive(Debug)]
@@ -43,7 +47,11 @@ pub struct Running {
 /// # Errors
 /// When an address cannot be bound.
 pub async fn start(config: Config) -> anyhow::Result<Running> {
-    let publisher = Arc::new(Publisher::new("manifests"));
+    let publisher = Arc::new(if config.cluster {
+        Publisher::new(cluster::sources())
+    } else {
+        Publisher::new([manifests::SOURCE.to_owned()])
+    });
     let metrics = Arc::new(Metrics::new());
     let mut bound = Vec::new();
     for listen in &config.listen {
@@ -60,8 +68,13 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     // HealthReporter::new reports the empty service as serving.
     health.set_service_status("", ServingStatus::NotServing).await;
     health.set_service_status(SERVICE, ServingStatus::NotServing).await;
-    let admission = !config.evaluators.contains(&Evaluator::None);
-    let service = Arc::new(Service::new(publisher.clone(), metrics.clone(), admission));
+    let service = Arc::new(Service {
+        publisher: publisher.clone(),
+        metrics: metrics.clone(),
+        admission: !config.evaluators.contains(&Evaluator::None),
+        max_wait: Duration::from_secs(config.max_wait_seconds),
+        stop: stop.clone(),
+    });
     let routes = grpc::routes(service, health.clone(), config.max_request_bytes)?;
 
     let mut listening = Vec::new();
@@ -85,41 +98,61 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
             }
         }
     }
-    let admin = Arc::new(Admin { publisher: publisher.clone(), metrics, draining: AtomicBool::new(false) });
+    let admin = Arc::new(Admin {
+        publisher: publisher.clone(),
+        metrics: metrics.clone(),
+        unready_after: config.unready_after(),
+        draining: AtomicBool::new(false),
+    });
     let stopped = stop.clone().cancelled_owned();
     let router = admin::router(admin.clone());
     tasks
         .spawn(async move { Ok(axum::serve(admin_listener, router).with_graceful_shutdown(stopped).await?) });
     let (serves, serving) = watch::channel(false);
-    tasks.spawn(report_health(publisher.clone(), health, serves, admin, stop.clone()));
-    tasks.spawn(manifests::follow(config, publisher.clone(), stop.clone()));
+    tasks.spawn(report_health(health, serves, admin, stop.clone()));
+    if config.cluster {
+        tasks.spawn(cluster::follow(config, publisher.clone(), metrics, stop.clone()));
+    } else {
+        tasks.spawn(manifests::follow(config, publisher.clone(), stop.clone()));
+    }
 
     tracing::info!(listening = listening.join(" "), admin = %admin_address, "started");
     Ok(Running { listening, admin: admin_address, publisher, serving, stop, tasks })
 }
 
-/// Serving once the source has delivered, not serving any more once told to stop.
+/// Serving while the server is ready, as `/readyz` has it; not any more once told to stop.
 async fn report_health(
-    publisher: Arc<Publisher>,
     health: tonic_health::server::HealthReporter,
     serves: watch::Sender<bool>,
     admin: Arc<Admin>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    tokio::select! {
-        became = publisher.until_ready() => {
-            became?;
-            health.set_service_status("", ServingStatus::Serving).await;
-            health.set_service_status(SERVICE, ServingStatus::Serving).await;
-            serves.send_replace(true);
-            stop.cancelled().await;
+    let mut progress = admin.publisher.progress();
+    let mut was_ready = false;
+    while !stop.is_cancelled() {
+        progress.mark_unchanged();
+        let is_ready = admin.is_ready();
+        if is_ready != was_ready {
+            set_health(&health, is_ready).await;
+            serves.send_replace(is_ready);
+            was_ready = is_ready;
         }
-        () = stop.cancelled() => {}
+        tokio::select! {
+            () = stop.cancelled() => {}
+            // The publisher outlives this task.
+            _ = progress.changed(), if !is_ready => {}
+            () = tokio::time::sleep(HEALTH) => {}
+        }
     }
     admin.draining.store(true, Ordering::Relaxed);
-    health.set_service_status("", ServingStatus::NotServing).await;
-    health.set_service_status(SERVICE, ServingStatus::NotServing).await;
+    set_health(&health, false).await;
     Ok(())
+}
+
+async fn set_health(health: &tonic_health::server::HealthReporter, is_ready: bool) {
+    let status = if is_ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+    health.set_service_status("", status).await;
+    health.set_service_status(SERVICE, status).await;
 }
 
 impl Running {
@@ -152,11 +185,7 @@ impl Running {
     ///
     /// # Errors
     /// When a part of the server failed.
-    pub async fn until(
-        mut self,
-        told: impl Future<Output = ()>,
-        drain: std::time::Duration,
-    ) -> anyhow::Result<()> {
+    pub async fn until(mut self, told: impl Future<Output = ()>, drain: Duration) -> anyhow::Result<()> {
         let failed = tokio::select! {
             () = told => Ok(()),
             ended = self.tasks.join_next() => match ended {
@@ -188,7 +217,7 @@ impl Running {
     /// # Errors
     /// When a part of the server had failed.
     pub async fn shutdown(self) -> anyhow::Result<()> {
-        self.until(std::future::ready(()), std::time::Duration::from_secs(5)).await
+        self.until(std::future::ready(()), Duration::from_secs(5)).await
     }
 }
 

@@ -5,6 +5,7 @@
 //! ([`ManifestError`]), and what a source tells whoever listens ([`Event`]). A [`Source`] keeps the last good state;
 //! what is bad never replaces it.
 
+pub mod cluster;
 pub mod manifests;
 mod place;
 mod state;

@@ -4,7 +4,7 @@ use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// A status INVALID_ARGUMENT with a `google.rpc.BadRequest` that names the field.
-pub(super) fn invalid(field: impl Into<String>, description: impl Into<String>) -> Status {
+pub(crate) fn invalid(field: impl Into<String>, description: impl Into<String>) -> Status {
     let (field, description) = (field.into(), description.into());
     let message = format!("{field}: {description}");
     Status::with_error_details(

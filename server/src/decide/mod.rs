@@ -14,3 +14,4 @@ mod tests;
 pub use admit::{admit, admit_all};
 pub use authorize::authorize;
 pub use flow::check_flow;
+pub(crate) use invalid::invalid;

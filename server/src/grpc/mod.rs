@@ -1,6 +1,8 @@
 //! What callers see: the gRPC services, and the sockets they are served on.
 
+mod consistency;
 mod incoming;
+mod revisions;
 mod service;
 mod snapshot;
 

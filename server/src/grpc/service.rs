@@ -2,52 +2,95 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gavel_engine::Snapshot;
 use gavel_proto::v1 as pb;
 use gavel_proto::v1::policy_decision_server::PolicyDecision;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
+use super::snapshot::to_duration;
+use super::{consistency, revisions};
 use crate::decide;
 use crate::metrics::{Metrics, Rpc, Verdict};
 use crate::publisher::{Published, Publisher};
 use crate::telemetry;
 
-/// Answers `gavel.v1.PolicyDecision`.
+/// What the service is made of.
 #[derive(Debug)]
 pub(crate) struct Service {
-    publisher: Arc<Publisher>,
-    metrics: Arc<Metrics>,
+    /// Whose snapshot answers.
+    pub(crate) publisher: Arc<Publisher>,
+    /// Where answers are counted.
+    pub(crate) metrics: Arc<Metrics>,
     /// Whether admissions are looked at, or all admitted.
-    admission: bool,
+    pub(crate) admission: bool,
+    /// How long a request may wait for a snapshot that is fresh enough.
+    pub(crate) max_wait: Duration,
+    /// Ends the streams.
+    pub(crate) stop: CancellationToken,
 }
 
-impl Service {
-    pub(crate) fn new(publisher: Arc<Publisher>, metrics: Arc<Metrics>, admission: bool) -> Self {
-        Self { publisher, metrics, admission }
-    }
+/// An answer of a decision.
+trait Answer {
+    /// How old what it was made from is.
+    fn set_staleness(&mut self, staleness: pbjson_types::Duration);
+}
 
+macro_rules! answers {
+    ($($message:ident),*) => {$(
+        impl Answer for pb::$message {
+            fn set_staleness(&mut self, staleness: pbjson_types::Duration) {
+                self.staleness = Some(staleness);
+            }
+        }
+    )*};
+}
+
+answers!(AdmitResponse, CheckFlowResponse, AuthorizeResponse);
+
+impl Service {
     fn published(&self) -> Result<Arc<Published>, Status> {
-        let current = self.publisher.current().and_then(|guard| guard.as_ref().cloned());
-        current.ok_or_else(|| {
-            let source = self.publisher.source();
-            Status::unavailable(format!("not ready: source {} has not been read yet", source.name))
+        self.publisher.published().ok_or_else(|| {
+            let waiting: Vec<String> = self
+                .publisher
+                .sources()
+                .into_iter()
+                .filter(|source| source.last_synced_at.is_none())
+                .map(|source| format!("{} ({})", source.name, source.detail))
+                .collect();
+            Status::unavailable(format!("not ready, waiting for {}", waiting.join(", ")))
         })
     }
 
-    /// Decides, counts, and turns a panic into INTERNAL for this one caller.
-    fn answer<Q, A>(
+    /// Waits for a snapshot as fresh as the request wants it.
+    async fn wait(&self, wanted: Option<&pb::Consistency>, metadata: &MetadataMap) -> Result<(), Status> {
+        match wanted {
+            None => Ok(()),
+            Some(wanted) => {
+                let wanted = consistency::read(wanted, &self.publisher)?;
+                consistency::wait(&self.publisher, &wanted, metadata, self.max_wait).await
+            }
+        }
+    }
+
+    /// Waits, decides, counts, and turns a panic into INTERNAL for this one caller.
+    async fn answer<Q, A: Answer>(
         &self,
         rpc: Rpc,
         request: &Request<Q>,
+        wanted: Option<&pb::Consistency>,
         decide: impl FnOnce(&Snapshot, &Q) -> Result<A, Status>,
         verdict: impl FnOnce(&A) -> Verdict,
     ) -> Result<Response<A>, Status> {
+        let waited = self.wait(wanted, request.metadata()).await;
         let span = telemetry::span(rpc, request.metadata());
         let _entered = span.enter();
         let started = Instant::now();
-        let answer = self.published().and_then(|published| {
+        let answer = waited.and_then(|()| self.published()).and_then(|published| {
             catch_unwind(AssertUnwindSafe(|| decide(&published.snapshot, request.get_ref()))).unwrap_or_else(
                 |_| {
                     tracing::error!(
@@ -60,10 +103,19 @@ impl Service {
         });
         let verdict = answer.as_ref().map_or(Verdict::Error, verdict);
         self.metrics.decided(rpc, verdict, started.elapsed());
-        if let Err(status) = &answer {
-            tracing::debug!(rpc = rpc.as_str(), code = ?status.code(), message = status.message(), "refused");
+        match answer {
+            Ok(mut answer) => {
+                if let Some(staleness) = self.publisher.staleness() {
+                    answer.set_staleness(to_duration(staleness));
+                }
+                Ok(Response::new(answer))
+            }
+            Err(status) => {
+                let code = status.code();
+                tracing::debug!(rpc = rpc.as_str(), ?code, message = status.message(), "refused");
+                Err(status)
+            }
         }
-        answer.map(Response::new)
     }
 }
 
@@ -77,31 +129,44 @@ impl PolicyDecision for Service {
                 Ok(decide::admit_all(snapshot, request))
             }
         };
-        self.answer(Rpc::Admit, &request, decide, |answer| Verdict::of(answer.allowed))
+        let wanted = request.get_ref().consistency.as_ref();
+        self.answer(Rpc::Admit, &request, wanted, decide, |answer| Verdict::of(answer.allowed)).await
     }
 
     async fn check_flow(
         &self,
         request: Request<pb::CheckFlowRequest>,
     ) -> Result<Response<pb::CheckFlowResponse>, Status> {
-        self.answer(Rpc::CheckFlow, &request, decide::check_flow, |answer| {
-            Verdict::of(answer.verdict() == pb::Verdict::Allow)
-        })
+        let verdict = |answer: &pb::CheckFlowResponse| Verdict::of(answer.verdict() == pb::Verdict::Allow);
+        let wanted = request.get_ref().consistency.as_ref();
+        self.answer(Rpc::CheckFlow, &request, wanted, decide::check_flow, verdict).await
     }
 
     async fn authorize(
         &self,
         request: Request<pb::AuthorizeRequest>,
     ) -> Result<Response<pb::AuthorizeResponse>, Status> {
-        self.answer(Rpc::Authorize, &request, decide::authorize, |answer| Verdict::of(answer.allowed))
+        let verdict = |answer: &pb::AuthorizeResponse| Verdict::of(answer.allowed);
+        let wanted = request.get_ref().consistency.as_ref();
+        self.answer(Rpc::Authorize, &request, wanted, decide::authorize, verdict).await
     }
 
     async fn get_snapshot(
         &self,
-        _request: Request<pb::GetSnapshotRequest>,
+        request: Request<pb::GetSnapshotRequest>,
     ) -> Result<Response<pb::GetSnapshotResponse>, Status> {
-        // Also before the source has been read: it tells why there is nothing yet.
-        let current = self.publisher.current().and_then(|guard| guard.as_ref().cloned());
-        Ok(Response::new(super::snapshot::to_response(current.as_deref(), self.publisher.source())))
+        // Also before the sources have been read: it tells why there is nothing yet.
+        let pb::GetSnapshotRequest { consistency } = request.get_ref();
+        self.wait(consistency.as_ref(), request.metadata()).await?;
+        Ok(Response::new(super::snapshot::to_response(&self.publisher)))
+    }
+
+    type WatchSnapshotStream = ReceiverStream<Result<pb::SnapshotRevision, Status>>;
+
+    async fn watch_snapshot(
+        &self,
+        _request: Request<pb::WatchSnapshotRequest>,
+    ) -> Result<Response<Self::WatchSnapshotStream>, Status> {
+        Ok(Response::new(revisions::watch(self.publisher.clone(), self.stop.clone())))
     }
 }

@@ -1,37 +1,29 @@
 //! `GetSnapshot`: what the answers are made from.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use gavel_engine::snapshot::Diagnostic;
 use gavel_proto::v1 as pb;
 
-use crate::publisher::{Finding, Published, SourceState, SourceStatus};
+use crate::publisher::{Published, Publisher};
+use crate::status::{Finding, SourceState, SourceStatus};
 
-pub(super) fn to_response(published: Option<&Published>, source: SourceStatus) -> pb::GetSnapshotResponse {
-    let SourceStatus { name, state, detail, last_synced_at, findings } = source;
+pub(super) fn to_response(publisher: &Publisher) -> pb::GetSnapshotResponse {
     let mut response = pb::GetSnapshotResponse {
-        diagnostics: findings.into_iter().map(to_diagnostic).collect(),
-        sources: vec![pb::SourceStatus {
-            name: name.to_owned(),
-            state: match state {
-                SourceState::Pending => pb::SourceState::Pending,
-                SourceState::Synced => pb::SourceState::Synced,
-                SourceState::Failing => pb::SourceState::Failing,
-            }
-            .into(),
-            detail,
-            last_synced_at: last_synced_at.map(to_timestamp),
-        }],
+        instance: publisher.instance().to_owned(),
+        staleness: publisher.staleness().map(to_duration),
         ..Default::default()
     };
-    if let Some(Published { snapshot, created_at, created }) = published {
+    for source in publisher.sources() {
+        let (status, findings) = to_source(source);
+        response.sources.push(status);
+        response.diagnostics.extend(findings.into_iter().map(to_diagnostic));
+    }
+    if let Some(published) = publisher.published() {
+        let Published { snapshot, created_at, created, changed: _, versions: _ } = &*published;
         response.revision = snapshot.revision();
         response.created_at = Some(to_timestamp(*created_at));
-        let age = created.elapsed();
-        response.age = Some(pbjson_types::Duration {
-            seconds: i64::try_from(age.as_secs()).unwrap_or(i64::MAX),
-            nanos: i32::try_from(age.subsec_nanos()).unwrap_or_default(),
-        });
+        response.age = Some(to_duration(created.elapsed()));
         response.objects = snapshot.counts().map(|(kind, count)| (kind.to_string(), count)).collect();
         response.diagnostics.extend(snapshot.diagnostics().map(|Diagnostic { object, field, message }| {
             pb::Diagnostic {
@@ -46,13 +38,40 @@ pub(super) fn to_response(published: Option<&Published>, source: SourceStatus) -
     response
 }
 
+fn to_source(source: SourceStatus) -> (pb::SourceStatus, Vec<Finding>) {
+    let SourceStatus { name, state, detail, last_synced_at, heard, resource_version, findings } = source;
+    let state = match state {
+        SourceState::Pending => pb::SourceState::Pending,
+        SourceState::Synced => pb::SourceState::Synced,
+        SourceState::Failing => pb::SourceState::Failing,
+        SourceState::Absent => pb::SourceState::Absent,
+        SourceState::Restored => pb::SourceState::Restored,
+    };
+    let status = pb::SourceStatus {
+        name,
+        state: state.into(),
+        detail,
+        last_synced_at: last_synced_at.map(to_timestamp),
+        resource_version: if resource_version > 0 { resource_version.to_string() } else { String::new() },
+        staleness: heard.map(|heard| to_duration(heard.elapsed())),
+    };
+    (status, findings)
+}
+
 fn to_diagnostic(finding: Finding) -> pb::Diagnostic {
     let Finding { is_error, object, file, document, line, field, message } = finding;
     let severity = if is_error { pb::Severity::Error } else { pb::Severity::Warning };
     pb::Diagnostic { severity: severity.into(), object, file, document, line, field, message }
 }
 
-fn to_timestamp(time: SystemTime) -> pbjson_types::Timestamp {
+pub(super) fn to_duration(duration: Duration) -> pbjson_types::Duration {
+    pbjson_types::Duration {
+        seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(duration.subsec_nanos()).unwrap_or_default(),
+    }
+}
+
+pub(super) fn to_timestamp(time: SystemTime) -> pbjson_types::Timestamp {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     pbjson_types::Timestamp {
         seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),

@@ -21,8 +21,8 @@ async fn probes_and_metrics() {
         r#"gavel_decisions_total{rpc="CheckFlow",verdict="error"} 1"#,
         r#"gavel_decision_seconds_count{rpc="CheckFlow"} 3"#,
         "gavel_snapshot_revision 1",
-        "gavel_source_up 1",
-        "gavel_source_errors 0",
+        "gavel_source_up{source=\"manifests\"} 1",
+        "gavel_source_errors{source=\"manifests\"} 0",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }

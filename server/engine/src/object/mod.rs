@@ -174,23 +174,37 @@ pub struct ServiceAccount {
 }
 
 impl Object {
+    /// The object's kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Object::Namespace(_) => Kind::Namespace,
+            Object::ServiceAccount(_) => Kind::ServiceAccount,
+            Object::Pod(_) => Kind::Pod,
+            Object::Workload(workload) => workload.kind,
+            Object::NetworkPolicy(_) => Kind::NetworkPolicy,
+            Object::PodSecurityPolicy(_) => Kind::PodSecurityPolicy,
+            Object::Role(_) => Kind::Role,
+            Object::ClusterRole(_) => Kind::ClusterRole,
+            Object::RoleBinding(_) => Kind::RoleBinding,
+            Object::ClusterRoleBinding(_) => Kind::ClusterRoleBinding,
+        }
+    }
+
     /// What the object is known by.
     pub fn key(&self) -> ObjectKey {
-        let (kind, namespace, name) = match self {
-            Object::Namespace(m) => (Kind::Namespace, "", &m.name),
-            Object::ServiceAccount(o) => {
-                (Kind::ServiceAccount, o.metadata.namespace.as_str(), &o.metadata.name)
-            }
-            Object::Pod(o) => (Kind::Pod, o.namespace.as_str(), &o.name),
-            Object::Workload(o) => (o.kind, o.pod.namespace.as_str(), &o.pod.name),
-            Object::NetworkPolicy(o) => (Kind::NetworkPolicy, o.namespace.as_str(), &o.name),
-            Object::PodSecurityPolicy(o) => (Kind::PodSecurityPolicy, "", &o.name),
-            Object::Role(o) => (Kind::Role, o.metadata.namespace.as_str(), &o.metadata.name),
-            Object::ClusterRole(o) => (Kind::ClusterRole, "", &o.metadata.name),
-            Object::RoleBinding(o) => (Kind::RoleBinding, o.metadata.namespace.as_str(), &o.metadata.name),
-            Object::ClusterRoleBinding(o) => (Kind::ClusterRoleBinding, "", &o.metadata.name),
+        let (namespace, name) = match self {
+            Object::Namespace(m) => ("", &m.name),
+            Object::ServiceAccount(o) => (o.metadata.namespace.as_str(), &o.metadata.name),
+            Object::Pod(o) => (o.namespace.as_str(), &o.name),
+            Object::Workload(o) => (o.pod.namespace.as_str(), &o.pod.name),
+            Object::NetworkPolicy(o) => (o.namespace.as_str(), &o.name),
+            Object::PodSecurityPolicy(o) => ("", &o.name),
+            Object::Role(o) => (o.metadata.namespace.as_str(), &o.metadata.name),
+            Object::ClusterRole(o) => ("", &o.metadata.name),
+            Object::RoleBinding(o) => (o.metadata.namespace.as_str(), &o.metadata.name),
+            Object::ClusterRoleBinding(o) => ("", &o.metadata.name),
         };
-        ObjectKey { kind, namespace: namespace.into(), name: name.as_str().into() }
+        ObjectKey { kind: self.kind(), namespace: namespace.into(), name: name.as_str().into() }
     }
 }
 

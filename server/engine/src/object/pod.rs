@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Kind, Labels, Protocol};
 
 /// A pod, as NetworkPolicy sees it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Pod {
     /// Its namespace.
     pub namespace: String,

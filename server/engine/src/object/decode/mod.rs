@@ -56,6 +56,16 @@ pub fn decode_slice(json: &[u8]) -> Result<Option<Object>, Vec<FieldError>> {
     decode_from(json)
 }
 
+/// [`decode_slice`] of an object that is known to be of this kind and version, and need not say so: the items of a list
+/// do not.
+///
+/// # Errors
+/// As [`decode_slice`].
+pub fn decode_as(kind: Kind, version: &str, json: &[u8]) -> Result<Object, Vec<FieldError>> {
+    let Header { api_version: _, kind: _, metadata } = json.read()?;
+    decode_known(json, kind, version, metadata)
+}
+
 /// What every object has.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -121,10 +131,20 @@ fn decode_from<'de>(input: impl Input<'de>) -> Result<Option<Object>, Vec<FieldE
         Reads::OtherKind => return Ok(None),
         Reads::OtherVersion(message) => return Err(vec![FieldError::new("apiVersion", message)]),
     };
-    let (namespace, name) = names(kind, header.metadata, &mut errors);
+    decode_known(input, kind, version, header.metadata).map(Some)
+}
+
+fn decode_known<'de>(
+    input: impl Input<'de>,
+    kind: Kind,
+    version: &str,
+    written: Names,
+) -> Result<Object, Vec<FieldError>> {
+    let mut errors = Errors::default();
+    let (namespace, name) = names(kind, written, &mut errors);
     let read = Read { input, kind, version, namespace, name, errors: &mut errors };
     match read.object() {
-        Some(object) if errors.is_empty() => Ok(Some(object)),
+        Some(object) if errors.is_empty() => Ok(object),
         _ => Err(errors.into_vec()),
     }
 }

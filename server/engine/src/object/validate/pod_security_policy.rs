@@ -8,47 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Errors, names};
 use crate::object::PodSecurityPolicy;
+use crate::object::pod_security_policy::schema::{
+    GROUP_RULES, PROC_MOUNT_TYPES, SE_LINUX_RULES, USER_RULES, VOLUMES,
+};
 use crate::object::pod_security_policy::{
     AllowedHostPath, GroupStrategy, IdRange, PodSecurityPolicySpec, RuntimeClassStrategy,
 };
 
-/// Volume types that a policy may allow. From `pkg/security/podsecuritypolicy/util`, `GetAllFSTypesAsSet`, and `*`;
-/// and `storageOS`, as policies have it whose author did not know that Kubernetes spells this one `storageos`.
-const VOLUMES: [&str; 31] = [
-    "*",
-    "awsElasticBlockStore",
-    "azureDisk",
-    "azureFile",
-    "cephFS",
-    "cinder",
-    "configMap",
-    "csi",
-    "downwardAPI",
-    "emptyDir",
-    "ephemeral",
-    "fc",
-    "flexVolume",
-    "flocker",
-    "gcePersistentDisk",
-    "gitRepo",
-    "glusterfs",
-    "hostPath",
-    "iscsi",
-    "nfs",
-    "persistentVolumeClaim",
-    "photonPersistentDisk",
-    "portworxVolume",
-    "projected",
-    "quobyte",
-    "rbd",
-    "scaleIO",
-    "secret",
-    "storageOS",
-    "storageos",
-    "vsphereVolume",
-];
-
-const GROUP_RULES: [&str; 3] = ["MayRunAs", "MustRunAs", "RunAsAny"];
 const SYSCTL_MAX: usize = 253;
 const CSI_NAME_MAX: usize = 63;
 
@@ -56,12 +22,12 @@ const CSI_NAME_MAX: usize = 63;
 pub fn validate(policy: &PodSecurityPolicy, errors: &mut Errors, advice: &mut Errors) {
     annotations(&policy.annotations, errors);
     let spec = &policy.spec;
-    rule("spec.runAsUser", &spec.run_as_user.rule, &["MustRunAs", "MustRunAsNonRoot", "RunAsAny"], errors);
+    rule("spec.runAsUser", &spec.run_as_user.rule, &USER_RULES, errors);
     ranges("spec.runAsUser", &spec.run_as_user.ranges, errors);
     if let Some(strategy) = &spec.run_as_group {
         run_as_group(strategy, errors);
     }
-    rule("spec.seLinux", &spec.se_linux.rule, &["MustRunAs", "RunAsAny"], errors);
+    rule("spec.seLinux", &spec.se_linux.rule, &SE_LINUX_RULES, errors);
     for (path, strategy) in
         [("spec.supplementalGroups", &spec.supplemental_groups), ("spec.fsGroup", &spec.fs_group)]
     {
@@ -83,12 +49,8 @@ pub fn validate(policy: &PodSecurityPolicy, errors: &mut Errors, advice: &mut Er
         );
     }
     for (index, kind) in spec.allowed_proc_mount_types.iter().enumerate() {
-        if kind != "Default" && kind != "Unmasked" {
-            errors.unsupported(
-                format_args!("spec.allowedProcMountTypes[{index}]"),
-                kind,
-                &["Default", "Unmasked"],
-            );
+        if !PROC_MOUNT_TYPES.contains(&kind.as_str()) {
+            errors.unsupported(format_args!("spec.allowedProcMountTypes[{index}]"), kind, &PROC_MOUNT_TYPES);
         }
     }
     host_paths(&spec.allowed_host_paths, errors);

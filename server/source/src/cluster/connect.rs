@@ -1,0 +1,42 @@
+//! From a kubeconfig, or from inside a cluster, to a client.
+
+use std::path::Path;
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The kubeconfig cannot be used.
+    #[error("the kubeconfig cannot be used: {0}")]
+    Kubeconfig(#[from] kube::config::KubeconfigError),
+    /// Neither a kubeconfig nor the files of a pod are there.
+    #[error("there is no kubeconfig, and this is no pod of a cluster: {0}")]
+    Infer(#[from] kube::config::InferConfigError),
+    /// What the configuration says does not make a client.
+    #[error("no client can be made of the configuration: {0}")]
+    Client(#[from] kube::Error),
+}
+
+/// The client of a cluster: of `kubeconfig`; else of `$KUBECONFIG` or `~/.kube/config`; else, in a pod, of its service
+/// account.
+///
+/// # Errors
+/// When there is no usable configuration. Nothing is asked of the API server yet.
+pub async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Client, ConnectError> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let mut config = match (kubeconfig, context) {
+        (Some(path), _) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?,
+        (None, Some(_)) => Config::from_kubeconfig(&options).await?,
+        (None, None) => Config::infer().await?,
+    };
+    config.connect_timeout = Some(CONNECT);
+    // Watches are silent for a while; each reading has its own limit.
+    config.read_timeout = None;
+    Ok(Client::try_from(config)?)
+}

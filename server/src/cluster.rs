@@ -1,0 +1,254 @@
+//! Follows a cluster: what its watches tell is published, stored, and told of.
+//!
+//! Nothing is published before every kind has been listed once, since policies without the grants to use them, or
+//! pods without the policies that isolate them, would give wrong answers. From then on each kind goes its own way:
+//! what is broken stays as it was last known, and shows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use anyhow::Context as _;
+use gavel_engine::object::Kind;
+use gavel_engine::{Change, Object};
+use gavel_source::cluster::store::{Restored, Store};
+use gavel_source::cluster::{Event, SetAside, Stored, Update, WATCHED, WatchOptions, client, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::freshness::Writes;
+use crate::metrics::Metrics;
+use crate::publisher::Publisher;
+use crate::status::{Finding, SourceState};
+
+/// Updates that are published together, at most: under a storm of changes a snapshot each would be wasted.
+const TOGETHER: usize = 512;
+/// How often it is noted on disk that the API server was heard from, though nothing changed.
+const NOTE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Name of the source of a kind.
+pub(crate) fn source(kind: Kind) -> String {
+    format!("cluster/{kind}")
+}
+
+/// Names of all sources of a cluster.
+pub(crate) fn sources() -> impl Iterator<Item = String> {
+    WATCHED.into_iter().map(source)
+}
+
+/// Watches a cluster until told to stop.
+///
+/// # Errors
+/// When the configuration makes no client, or the state directory cannot be used. An API server that is not there is
+/// no error: it is waited for.
+pub(crate) async fn follow(
+    config: Config,
+    publisher: Arc<Publisher>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let client =
+        client(config.kubeconfig.as_deref(), config.context.as_deref()).await.context("--cluster")?;
+    let store = match config.state_dir {
+        Some(directory) => {
+            let opened = tokio::task::spawn_blocking(move || Store::open(&directory)).await?;
+            Some(Arc::new(opened.context("--state-dir")?))
+        }
+        None => None,
+    };
+    let mut follower = Follower::new(publisher, metrics, store);
+    let restored = follower.restore().await?;
+    let options = WatchOptions {
+        watch_seconds: config.watch_seconds,
+        streams_lists: config.streaming_lists,
+        stores: follower.store.is_some(),
+    };
+    let (mut events, mut tasks) = watch(&client, restored, options);
+    loop {
+        let event = tokio::select! {
+            () = stop.cancelled() => break,
+            event = events.recv() => event,
+            // They only end when nobody listens: one that ends before has panicked.
+            Some(ended) = tasks.join_next() => {
+                ended.context("a watch ended")?;
+                continue;
+            }
+        };
+        let Some(event) = event else { anyhow::bail!("the cluster is no longer watched") };
+        let mut batch = vec![event];
+        while batch.len() < TOGETHER
+            && let Ok(event) = events.try_recv()
+        {
+            batch.push(event);
+        }
+        follower.take(batch).await?;
+    }
+    tasks.shutdown().await;
+    Ok(())
+}
+
+/// What is known of each kind, and what has not been published yet.
+struct Follower {
+    publisher: Arc<Publisher>,
+    metrics: Arc<Metrics>,
+    store: Option<Arc<Store>>,
+    /// When each kind was last heard from; kinds that were not listed in this process are missing.
+    heard: BTreeMap<Kind, Instant>,
+    pending: Batch,
+    /// When it was last noted on disk that everything is known.
+    noted: Option<Instant>,
+}
+
+/// What several updates come to.
+#[derive(Debug, Default)]
+struct Batch {
+    changes: Vec<Change>,
+    writes: Vec<Writes>,
+    stored: Vec<Stored>,
+}
+
+impl Follower {
+    fn new(publisher: Arc<Publisher>, metrics: Arc<Metrics>, store: Option<Arc<Store>>) -> Self {
+        Self { publisher, metrics, store, heard: BTreeMap::new(), pending: Batch::default(), noted: None }
+    }
+
+    /// Publishes what an earlier process kept, if that was whole.
+    async fn restore(&mut self) -> anyhow::Result<Vec<Object>> {
+        let Some(store) = self.store.clone() else { return Ok(Vec::new()) };
+        let Restored { objects, heard, unreadable } =
+            tokio::task::spawn_blocking(move || store.restore()).await?.context("--state-dir")?;
+        let Some(heard) = heard else { return Ok(Vec::new()) };
+        for object in unreadable {
+            tracing::warn!(object, "stored, and can no longer be read: left out");
+        }
+        let age = heard.elapsed().unwrap_or_default();
+        self.publisher.freshness().set(Instant::now().checked_sub(age).unwrap_or_else(Instant::now));
+        let changes = objects.iter().cloned().map(Change::Upsert).collect();
+        let revision = self.publish(changes, Vec::new()).await?;
+        for kind in WATCHED {
+            self.publisher.set_source(&source(kind), |status| {
+                status.state = SourceState::Restored;
+                status.detail = "answering from what was kept on disk".to_owned();
+                status.last_synced_at = Some(heard);
+            });
+        }
+        self.publisher.moved();
+        tracing::info!(revision, objects = objects.len(), ?age, "restored from disk");
+        Ok(objects)
+    }
+
+    async fn take(&mut self, events: Vec<Event>) -> anyhow::Result<()> {
+        for event in events {
+            match event {
+                Event::Heard(update) => self.heard(update),
+                Event::Broken { kind, reason, detail } => {
+                    self.metrics.watch_broke(kind, reason);
+                    tracing::warn!(%kind, reason = reason.as_str(), detail, "the watch is broken");
+                    self.publisher.set_source(&source(kind), |status| {
+                        if matches!(status.state, SourceState::Synced | SourceState::Absent) {
+                            status.state = SourceState::Failing;
+                        }
+                        status.detail = detail;
+                    });
+                }
+            }
+        }
+        if self.heard.len() < WATCHED.len() {
+            return Ok(());
+        }
+        let Batch { changes, writes, stored } = std::mem::take(&mut self.pending);
+        // The first time even without changes: then it is known that there is nothing.
+        if changes.is_empty() && self.publisher.current().is_some() {
+            self.publisher.advance(&writes);
+        } else {
+            let count = changes.len();
+            let revision = self.publish(changes, writes).await?;
+            tracing::debug!(revision, changes = count, "snapshot published");
+        }
+        if let Some(oldest) = self.heard.values().min() {
+            self.publisher.freshness().set(*oldest);
+            self.publisher.moved();
+        }
+        self.keep(stored).await
+    }
+
+    /// Folding thousands of objects takes a while; the other tasks of this thread are not to wait for it.
+    async fn publish(&self, changes: Vec<Change>, writes: Vec<Writes>) -> anyhow::Result<u64> {
+        if changes.len() < 64 {
+            return Ok(self.publisher.publish(changes, &writes));
+        }
+        let publisher = self.publisher.clone();
+        Ok(tokio::task::spawn_blocking(move || publisher.publish(changes, &writes)).await?)
+    }
+
+    fn heard(&mut self, update: Update) {
+        let Update { kind, listed, absent, changes, stored, set_aside, resource_version, written } = update;
+        let Some(kind) = kind else { return };
+        let now = Instant::now();
+        self.pending.changes.extend(changes);
+        self.pending.stored.extend(stored);
+        self.pending.writes.push(Writes { kind, until: resource_version, written });
+        if listed || self.heard.contains_key(&kind) {
+            self.heard.insert(kind, now);
+        }
+        let is_known = self.heard.contains_key(&kind);
+        self.publisher.set_source(&source(kind), |status| {
+            if let Some(set_aside) = set_aside {
+                for aside in &set_aside {
+                    tracing::warn!(object = aside.object, instead = %aside.instead, "an object cannot be read");
+                }
+                status.findings = set_aside.into_iter().flat_map(findings).collect();
+            }
+            if !is_known {
+                return;
+            }
+            (status.state, status.detail) = if absent {
+                (SourceState::Absent, "the API server does not have this kind".to_owned())
+            } else if listed || status.state != SourceState::Absent {
+                (SourceState::Synced, String::new())
+            } else {
+                (status.state, std::mem::take(&mut status.detail))
+            };
+            status.last_synced_at = Some(SystemTime::now());
+            status.heard = Some(now);
+            status.resource_version = status.resource_version.max(resource_version);
+        });
+    }
+
+    /// Keeps on disk what was published. A disk that fails costs no answer.
+    async fn keep(&mut self, stored: Vec<Stored>) -> anyhow::Result<()> {
+        let Some(store) = self.store.clone() else { return Ok(()) };
+        let is_noted = self.noted.is_some_and(|noted| noted.elapsed() < NOTE);
+        if stored.is_empty() && is_noted {
+            return Ok(());
+        }
+        let note = (!is_noted).then(|| {
+            let staleness = self.publisher.staleness().unwrap_or_default();
+            SystemTime::now().checked_sub(staleness).unwrap_or(SystemTime::UNIX_EPOCH)
+        });
+        if note.is_some() {
+            self.noted = Some(Instant::now());
+        }
+        let written = tokio::task::spawn_blocking(move || store.write(&stored, note)).await?;
+        if let Err(error) = written {
+            self.metrics.store_failed();
+            tracing::error!(%error, "what was published could not be kept on disk");
+        }
+        Ok(())
+    }
+}
+
+/// One finding an error of the object; at least one, so that none goes unnamed.
+fn findings(aside: SetAside) -> Vec<Finding> {
+    let SetAside { object, errors, instead } = aside;
+    errors
+        .into_iter()
+        .map(|error| Finding {
+            is_error: true,
+            object: object.clone(),
+            field: error.path,
+            message: format!("{}; {instead}", error.message),
+            ..Finding::default()
+        })
+        .collect()
+}
