@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::outcome::{Outcome, conclude};
-use crate::{admit, authorize, check_flow, demo};
+use crate::{admit, authorize, check_flow, crd, demo};
 
 /// Ask Gavel, the Kubernetes policy decision point: may this pod be created, may these two talk, may she do that?
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ enum Command {
     CheckFlow(check_flow::Arguments),
     /// May somebody do something, by RBAC?
     Authorize(authorize::Arguments),
+    /// Print the CustomResourceDefinition of PodSecurityPolicy, for `kubectl apply`
+    Crd(crd::Arguments),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -75,6 +77,7 @@ impl Arguments {
             Command::Admit(arguments) => runtime.block_on(admit::run(arguments)),
             Command::CheckFlow(arguments) => runtime.block_on(check_flow::run(arguments)),
             Command::Authorize(arguments) => runtime.block_on(authorize::run(arguments)),
+            Command::Crd(arguments) => crd::run(&arguments),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "gavel", &mut std::io::stdout());
                 Ok(Outcome::Yes)

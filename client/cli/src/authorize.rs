@@ -209,6 +209,7 @@ impl From<Review> for pb::AuthorizeRequest {
             }),
             non_resource_attributes: non_resource_attributes
                 .map(|NonResourceAttributes { path, verb }| pb::NonResourceAttributes { path, verb }),
+            consistency: None,
         }
     }
 }

@@ -135,6 +135,7 @@ impl Arguments {
             protocol: protocol.into(),
             port: port.into(),
             explain: self.explain,
+            consistency: None,
         })
     }
 }

@@ -5,6 +5,7 @@ mod args;
 mod ask;
 mod authorize;
 mod check_flow;
+mod crd;
 mod demo;
 mod input;
 mod outcome;

@@ -167,6 +167,7 @@ async fn flows(
             protocol: protocol.into(),
             port: port.into(),
             explain: false,
+            consistency: None,
         };
         story.flow(table, request, &Expected { question, allowed, policy, reason }).await?;
     }
