@@ -12,7 +12,9 @@ use anyhow::Context as _;
 use gavel_engine::object::Kind;
 use gavel_engine::{Change, Object};
 use gavel_source::cluster::store::{Restored, Store};
-use gavel_source::cluster::{Event, SetAside, Stored, Update, WATCHED, WatchOptions, client, watch};
+use gavel_source::cluster::{
+    Breakage, ENDED_SHOWS, Event, SetAside, Stored, Update, WATCHED, WatchOptions, client, watch,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -141,15 +143,10 @@ impl Follower {
         for event in events {
             match event {
                 Event::Heard(update) => self.heard(update),
+                Event::Ended(kind) => self.ended(kind),
                 Event::Broken { kind, reason, detail } => {
                     self.metrics.watch_broke(kind, reason);
-                    tracing::warn!(%kind, reason = reason.as_str(), detail, "the watch is broken");
-                    self.publisher.set_source(&source(kind), |status| {
-                        if matches!(status.state, SourceState::Synced | SourceState::Absent) {
-                            status.state = SourceState::Failing;
-                        }
-                        status.detail = detail;
-                    });
+                    self.broken(kind, reason, detail);
                 }
             }
         }
@@ -212,6 +209,35 @@ impl Follower {
             status.last_synced_at = Some(SystemTime::now());
             status.heard = Some(now);
             status.resource_version = status.resource_version.max(resource_version);
+        });
+    }
+
+    /// A watch ended as it was asked to, and so has shown all there was until shortly before.
+    fn ended(&mut self, kind: Kind) {
+        let Some(until) = Instant::now().checked_sub(ENDED_SHOWS) else { return };
+        let Some(heard) = self.heard.get_mut(&kind) else { return };
+        *heard = until.max(*heard);
+        self.publisher.set_source(&source(kind), |status| {
+            status.heard = status.heard.max(Some(until));
+            if status.state == SourceState::Failing {
+                status.state = SourceState::Synced;
+                status.detail = String::new();
+            }
+        });
+    }
+
+    fn broken(&self, kind: Kind, reason: Breakage, detail: String) {
+        self.publisher.set_source(&source(kind), |status| {
+            // Told once, not for every attempt to mend it.
+            if status.detail == detail {
+                tracing::debug!(%kind, reason = reason.as_str(), detail, "the watch is still broken");
+            } else {
+                tracing::warn!(%kind, reason = reason.as_str(), detail, "the watch is broken");
+            }
+            if matches!(status.state, SourceState::Synced | SourceState::Absent) {
+                status.state = SourceState::Failing;
+            }
+            status.detail = detail;
         });
     }
 

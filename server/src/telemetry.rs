@@ -38,8 +38,14 @@ impl Drop for Telemetry {
 /// # Errors
 /// When the log filter cannot be read, or the OTLP exporter cannot be built.
 pub fn init(config: &Config) -> anyhow::Result<Telemetry> {
+    // What kube has to say of failed requests is told by whoever made them.
+    let directives = if config.log.contains("kube_client") {
+        config.log.clone()
+    } else {
+        format!("{},kube_client=off", config.log)
+    };
     let filter =
-        || EnvFilter::try_new(&config.log).map_err(|error| anyhow::anyhow!("--log {}: {error}", config.log));
+        || EnvFilter::try_new(&directives).map_err(|error| anyhow::anyhow!("--log {}: {error}", config.log));
     let logs = match config.log_format {
         LogFormat::Text => fmt::layer().with_writer(std::io::stderr).with_filter(filter()?).boxed(),
         LogFormat::Json => fmt::layer().json().with_writer(std::io::stderr).with_filter(filter()?).boxed(),

@@ -105,6 +105,7 @@ pub struct PodSecurityPolicySpec {
     pub allow_privilege_escalation: Option<bool>,
     /// allowedHostPaths is an allowlist of host paths. Empty indicates that all host paths may be used.
     #[serde(deserialize_with = "nullable_objects")]
+    #[schemars(length(max = 512))]
     pub allowed_host_paths: Vec<AllowedHostPath>,
     /// allowedFlexVolumes is an allowlist of Flexvolumes. Empty or nil indicates that all Flexvolumes may be used. This
     /// parameter is effective only when the usage of the Flexvolumes is allowed in the "volumes" field.

@@ -1,14 +1,21 @@
 //! What the cluster source tells whoever listens.
 
+use std::time::Duration;
+
 use gavel_engine::field::FieldError;
 use gavel_engine::object::Kind;
 use gavel_engine::{Change, ObjectKey};
+
+/// How long before its end a watch is known to have shown everything.
+pub const ENDED_SHOWS: Duration = Duration::from_secs(2);
 
 /// Something the cluster source has to tell, about one kind.
 #[derive(Debug)]
 pub enum Event {
     /// The API server was heard from.
     Heard(Update),
+    /// A watch has ended as it was asked to: everything up to [`ENDED_SHOWS`] ago has been heard.
+    Ended(Kind),
     /// The watch is broken, and is tried again; what was known stays.
     Broken {
         /// Whose watch.

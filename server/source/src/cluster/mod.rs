@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 pub use connect::{ConnectError, client};
-pub use event::{Breakage, Event, Instead, SetAside, Stored, Update};
+pub use event::{Breakage, ENDED_SHOWS, Event, Instead, SetAside, Stored, Update};
 pub use kinds::WATCHED;
 
 /// How much longer than a watch lasts it may be silent before it counts as stalled.

@@ -7,9 +7,10 @@
 //!  └─────────┴─────────────┴─ 404: find
 //! ```
 //!
-//! A watch is asked to end after some seconds. Shortly before, the API server sends a bookmark (`nextBookmarkTime` in
-//! `k8s.io/apiserver/pkg/storage/cacher/cache_watcher.go`), so that even an idle watch is heard from that often, and
-//! one that is silent for longer is known to have stalled.
+//! A watch is asked to end after some seconds. Two seconds before, the API server sends a bookmark if anything was
+//! written that the watch did not show (`nextBookmarkTime` and `process` in
+//! `k8s.io/apiserver/pkg/storage/cacher/cache_watcher.go`). A watch that has ended as asked has thus shown all up to
+//! then; one that has not ended some seconds later, without a word, has stalled.
 
 use std::time::Duration;
 
@@ -263,7 +264,11 @@ impl Reflector {
             Err(error) => Err(error),
         };
         match ended {
-            Ok(()) => Ok(Next::Watch(resource, since)),
+            Ok(()) => {
+                self.retry = RETRY.0;
+                self.events.send(Event::Ended(self.kind)).await.map_err(|_| Deaf)?;
+                Ok(Next::Watch(resource, since))
+            }
             Err(ApiError::Absent(_)) => self.is_it_absent(resource).await,
             Err(error @ (ApiError::Expired(_) | ApiError::Unreadable(_))) => {
                 self.failed(&error, Next::List(resource)).await
