@@ -14,6 +14,8 @@ use crate::error::Error;
 const MOST: usize = 3;
 /// A replica that does not answer for this long has failed.
 const FAIR: Duration = Duration::from_millis(100);
+/// Another attempt is not begun for less.
+const USEFUL: Duration = Duration::from_millis(5);
 /// Before the same replica is asked again, it gets this long to come back.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -104,7 +106,7 @@ impl Call {
             }
         };
         let left = self.left();
-        if left.is_zero() {
+        if left.is_zero() || (left < USEFUL && !self.attempts.is_empty()) {
             return None;
         }
         // A replica that hangs must not eat the time of one that would answer.

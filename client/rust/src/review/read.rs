@@ -95,12 +95,7 @@ pub fn read(review: &Bytes) -> Result<pb::AdmitRequest, ReadError> {
         return fail("kind", &format!("must be {KIND}"));
     }
     if api_version.as_deref() != Some(API_VERSION) {
-        return fail(
-            "apiVersion",
-            &format!(
-                "must be {API_VERSION}: set admissionReviewVersions: [v1] in the webhook's configuration"
-            ),
-        );
+        return fail("apiVersion", &format!("must be {API_VERSION}"));
     }
     match request {
         Some(request) if begins_an_object(request.get().as_bytes()) => question(request, review),

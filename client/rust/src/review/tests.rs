@@ -50,7 +50,7 @@ fn what_cannot_be_read() {
         (
             r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1"}"#.to_owned(),
             "apiVersion",
-            "[v1]",
+            "must be admission.k8s.io/v1",
         ),
         (format!("{head}}}"), "request", "must be set"),
         (format!(r#"{head},"request":null}}"#), "request", "must be set"),

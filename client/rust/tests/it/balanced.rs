@@ -145,7 +145,7 @@ async fn one_hangs() {
         slowest = slowest.max(started.elapsed());
         assert_eq!(answer.policy, "two");
     }
-    assert!(slowest >= deadline / 2 && slowest < deadline, "{slowest:?}");
+    assert!(slowest >= deadline / 2 - Duration::from_millis(20) && slowest < deadline, "{slowest:?}");
 }
 
 #[tokio::test]
@@ -158,7 +158,8 @@ async fn all_hang() {
     let started = Instant::now();
     let error = client.admit(pb::AdmitRequest::default(), deadline).await.unwrap_err();
     let took = started.elapsed();
-    assert!(took >= deadline && took < deadline * 3, "{took:?}");
+    // Timers run in milliseconds, and gRPC's header rounds down.
+    assert!(took >= deadline - Duration::from_millis(20) && took < deadline * 3, "{took:?}");
     assert!(error.is_retryable());
     let attempts = attempts(error);
     let addresses: BTreeSet<_> = attempts.attempts.iter().map(|attempt| attempt.address.clone()).collect();

@@ -1,0 +1,300 @@
+//! What the webhook can be told: flags, then environment, then defaults.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Admission webhook: answers a Kubernetes API server's AdmissionReviews with the decisions of gavel-server.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gavel-webhook",
+    version,
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Other>,
+
+    #[command(flatten)]
+    config: Option<Config>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Other {
+    IssueCertificate(IssueCertificate),
+}
+
+/// What the process is to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Answer reviews.
+    Serve(Box<Config>),
+    /// Issue a certificate, and end.
+    IssueCertificate(IssueCertificate),
+}
+
+/// The settings of a webhook that serves.
+#[derive(Clone, Debug, Args)]
+pub struct Config {
+    /// Replicas of gavel-server: HOST:PORT (every address of the host), http://HOST:PORT or unix:PATH. May be repeated
+    #[arg(long, value_name = "ADDR", env = "GAVEL_WEBHOOK_SERVER", num_args = 1.., value_delimiter = ',', required = true)]
+    pub server: Vec<String>,
+
+    /// Where to serve HTTPS: /mutate and /validate
+    #[arg(long, value_name = "ADDR", env = "GAVEL_WEBHOOK_LISTEN", default_value = "127.0.0.1:9443")]
+    pub listen: SocketAddr,
+
+    /// Where to serve /metrics, /livez and /readyz over HTTP
+    #[arg(long, value_name = "ADDR", env = "GAVEL_WEBHOOK_ADMIN_LISTEN", default_value = "127.0.0.1:9444")]
+    pub admin_listen: SocketAddr,
+
+    /// Certificate chain to serve with, in PEM; read again whenever it changes
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "GAVEL_WEBHOOK_TLS_CERT",
+        requires = "tls_key",
+        required_unless_present = "self_issued"
+    )]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", env = "GAVEL_WEBHOOK_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Issue the certificate here, where there is no cert-manager: kept in this Secret, which all replicas share, and
+    /// renewed in time. Needs --dns-name and --webhook-configuration
+    #[arg(
+        long,
+        value_name = "NAMESPACE/SECRET",
+        env = "GAVEL_WEBHOOK_SELF_ISSUED",
+        conflicts_with = "tls_cert",
+        requires_all = ["dns_name", "webhook_configuration"]
+    )]
+    pub self_issued: Option<SecretName>,
+
+    /// What a certificate issued here is for, and who has to trust it
+    #[command(flatten)]
+    pub issue: Issue,
+
+    /// What to answer when no server answers in time: refuse the request, or let it pass with a warning
+    #[arg(long, value_name = "ANSWER", env = "GAVEL_WEBHOOK_ON_UNAVAILABLE", default_value = "deny")]
+    pub on_unavailable: OnUnavailable,
+
+    /// Largest review taken, in bytes. An API server takes objects of up to 3 MiB, and a review may carry two
+    #[arg(long, value_name = "BYTES", env = "GAVEL_WEBHOOK_MAX_REQUEST_BYTES", default_value_t = 8 * 1024 * 1024)]
+    pub max_request_bytes: usize,
+
+    /// What a refused user reads: Kubernetes' words, followed by Gavel's where those say nothing; or Kubernetes' alone
+    #[arg(long, value_name = "WORDS", env = "GAVEL_WEBHOOK_MESSAGES", default_value = "explained")]
+    pub messages: Messages,
+
+    /// How often the files of the certificate are looked at, in seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "GAVEL_WEBHOOK_RELOAD_SECONDS",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub reload_seconds: u64,
+
+    /// How long requests in flight may take once the webhook was told to stop, in seconds
+    #[arg(long, value_name = "SECONDS", env = "GAVEL_WEBHOOK_DRAIN_SECONDS", default_value_t = 20)]
+    pub drain_seconds: u64,
+
+    /// What to log: error, warn, info, debug, or filters such as `gavel_webhook=debug`
+    #[arg(long, value_name = "FILTER", env = "GAVEL_WEBHOOK_LOG", default_value = "info")]
+    pub log: String,
+
+    /// How to log
+    #[arg(long, value_name = "FORMAT", env = "GAVEL_WEBHOOK_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// Issue a certificate authority and a serving certificate, where there is no cert-manager
+///
+/// What is there already is kept, unless it is for other names, or a third of its life or less is left. The authority's
+/// key is not kept: it signs one certificate and is forgotten.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = ISSUE_EXAMPLES)]
+pub struct IssueCertificate {
+    /// Secret of type kubernetes.io/tls to keep it in: ca.crt, tls.crt, tls.key
+    #[arg(
+        long,
+        value_name = "NAMESPACE/NAME",
+        env = "GAVEL_WEBHOOK_SECRET",
+        required_unless_present = "out",
+        conflicts_with = "out"
+    )]
+    pub secret: Option<SecretName>,
+
+    /// Folder to keep it in, as ca.crt, tls.crt and tls.key
+    #[arg(long, value_name = "DIR", env = "GAVEL_WEBHOOK_OUT")]
+    pub out: Option<PathBuf>,
+
+    /// What it is for, and who has to trust it
+    #[command(flatten)]
+    pub issue: Issue,
+}
+
+/// What an issued certificate is for, and who has to trust it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Issue {
+    /// DNS names (NAME.NAMESPACE.svc of the webhook's Service) or IP addresses of the certificate. May be repeated
+    #[arg(long, value_name = "NAME", env = "GAVEL_WEBHOOK_DNS_NAME", num_args = 1.., value_delimiter = ',')]
+    pub dns_name: Vec<String>,
+
+    /// Mutating- or ValidatingWebhookConfigurations whose webhooks get the authority as their caBundle. May be repeated
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "GAVEL_WEBHOOK_WEBHOOK_CONFIGURATION",
+        num_args = 1..,
+        value_delimiter = ','
+    )]
+    pub webhook_configuration: Vec<String>,
+
+    /// How long an issued certificate is good for
+    #[arg(
+        long,
+        value_name = "DAYS",
+        env = "GAVEL_WEBHOOK_DAYS",
+        default_value_t = 365,
+        value_parser = clap::value_parser!(u16).range(1..=3650)
+    )]
+    pub days: u16,
+
+    /// Kubeconfig by which to reach the API server [default: $KUBECONFIG, ~/.kube/config, or that of the pod]
+    #[arg(long, value_name = "FILE", env = "GAVEL_WEBHOOK_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME", env = "GAVEL_WEBHOOK_CONTEXT")]
+    pub context: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  gavel-webhook --server gavel-server.gavel-system.svc:9470 --tls-cert tls.crt --tls-key tls.key --listen 0.0.0.0:9443
+  gavel-webhook --server gavel-server.gavel-system.svc:9470 --self-issued gavel-system/gavel-webhook-tls \\
+    --dns-name gavel-webhook.gavel-system.svc --webhook-configuration gavel
+
+POST /mutate answers a mutating webhook, POST /validate a validating one.";
+
+const ISSUE_EXAMPLES: &str = "\
+Examples:
+  gavel-webhook issue-certificate --out ./certificate --dns-name 127.0.0.1
+  gavel-webhook issue-certificate --secret gavel-system/gavel-webhook-tls \\
+    --dns-name gavel-webhook.gavel-system.svc --webhook-configuration gavel";
+
+/// A Secret's namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl FromStr for SecretName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err("must be NAMESPACE/NAME".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for SecretName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// What to answer when no server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnUnavailable {
+    /// Refuse: nothing is admitted that no policy has seen.
+    Deny,
+    /// Admit, with a warning and an audit annotation: nothing is held up.
+    Allow,
+}
+
+/// What a refused user reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Messages {
+    /// Kubernetes' words, and Gavel's after them where Kubernetes' say nothing.
+    Explained,
+    /// Kubernetes' words and nothing else.
+    Kubernetes,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Reads command line and environment.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
+    use clap::CommandFactory as _;
+    let fail = |message: &str| Arguments::command().error(clap::error::ErrorKind::ValueValidation, message);
+    match Arguments::try_parse_from(arguments)? {
+        Arguments { command: Some(Other::IssueCertificate(arguments)), .. } => {
+            if arguments.issue.dns_name.is_empty() {
+                return Err(fail("--dns-name must be given: what is the certificate for?"));
+            }
+            Ok(Command::IssueCertificate(arguments))
+        }
+        Arguments { command: None, config: Some(config) } if config.max_request_bytes > 0 => {
+            Ok(Command::Serve(Box::new(config)))
+        }
+        Arguments { command: None, config: Some(_) } => Err(fail("--max-request-bytes must be at least 1")),
+        Arguments { command: None, config: None } => Err(fail("--server must be given: who decides?")),
+    }
+}
+
+impl Config {
+    /// How long requests in flight may take once the webhook was told to stop.
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+
+    /// The settings of a webhook for tests: free loopback ports, these servers, this certificate.
+    pub fn local(server: Vec<String>, tls_cert: PathBuf, tls_key: PathBuf) -> Self {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            server,
+            listen: loopback,
+            admin_listen: loopback,
+            tls_cert: Some(tls_cert),
+            tls_key: Some(tls_key),
+            self_issued: None,
+            issue: Issue::default(),
+            on_unavailable: OnUnavailable::Deny,
+            max_request_bytes: 8 * 1024 * 1024,
+            messages: Messages::Explained,
+            reload_seconds: 1,
+            drain_seconds: 5,
+            log: "info".to_owned(),
+            log_format: LogFormat::Text,
+        }
+    }
+}
