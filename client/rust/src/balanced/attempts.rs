@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tonic::{Code, Status};
+use tonic::{Code, Status, TimeoutExpired};
 
 use super::Shared;
 use super::replica::{Replica, describe};
@@ -120,14 +120,16 @@ impl Call {
 
     /// An attempt ended with an error.
     pub(super) fn failed(&mut self, replica: &Arc<Replica>, started: Instant, status: &Status) {
+        if is_timer(status) {
+            return self.timed_out(replica, started);
+        }
         // What a server says has no source; what has one comes from the connection.
         let is_transport = std::error::Error::source(status).is_some();
         let why = describe(status);
-        let was_early = is_timeout(status) && started.elapsed() < FAIR;
-        if (is_transport && !was_early) || status.code() == Code::Unavailable {
+        let code = if is_transport { Code::Unavailable } else { status.code() };
+        if code == Code::Unavailable {
             replica.mark_failed(&why);
         }
-        let code = if is_transport && !is_timeout(status) { Code::Unavailable } else { status.code() };
         self.may_go_on = may_ask_again(code);
         self.record(replica, started, code, why);
     }
@@ -156,9 +158,10 @@ impl Call {
     }
 }
 
-/// tonic's own timer, which runs beside ours.
-fn is_timeout(status: &Status) -> bool {
-    matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded)
+/// tonic's own timers, which run beside ours, here and in the server: `TimeoutExpired` of tonic, which has no code of its
+/// own on the wire.
+fn is_timer(status: &Status) -> bool {
+    status.code() == Code::Cancelled && status.message() == TimeoutExpired(()).to_string()
 }
 
 /// Codes after which another replica, or a later time, may bring an answer.
