@@ -1,0 +1,23 @@
+//! The kit that scenarios are made with: a control plane, Gavel's programs, and what may happen to them.
+
+mod certificates;
+mod control_plane;
+mod folder;
+mod http;
+mod kubectl;
+pub(crate) mod objects;
+mod ports;
+mod process;
+mod proxy;
+mod rest;
+mod scenario;
+mod server;
+pub(crate) mod wait;
+mod webhook;
+
+pub(crate) use control_plane::{ControlPlane, Version};
+pub(crate) use proxy::{Mode, Proxy};
+pub(crate) use rest::{Refusal, path, resource_version};
+pub(crate) use scenario::{Runner, Scenario, in_repository, install_crd};
+pub(crate) use server::{GavelServer, at_least, program, seconds};
+pub(crate) use webhook::{Webhook, WebhookFlags, webhook_name};

@@ -1,1 +1,0 @@
-//! Scenarios against a real control plane.

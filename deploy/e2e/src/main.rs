@@ -1,0 +1,19 @@
+//! Scenarios against a real control plane; `deploy/e2e/run` builds what they need and starts them.
+
+mod kit;
+mod scenarios;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match kit::Runner::new().and_then(|mut runner| {
+        scenarios::add_to(&mut runner);
+        runner.run()
+    }) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("gavel-e2e: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
