@@ -4,5 +4,6 @@
 
 mod bad_input;
 mod commands;
+mod deploy;
 mod golden;
 mod support;

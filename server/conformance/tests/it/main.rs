@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod case_files;
+mod crd;
 mod native;
 mod properties;
 mod slow;
