@@ -158,6 +158,7 @@ fn psp(case: &Value) -> anyhow::Result<Case> {
             old_object: bytes(request.get("oldObject").unwrap_or(&Value::Null)).into(),
             phase: phase.into(),
             explain: false,
+            consistency: None,
             subresource: text(request, "subresource"),
             resource: None,
         }))
@@ -245,6 +246,7 @@ fn netpol(case: &Value) -> anyhow::Result<Case> {
             protocol: protocol(&text(traffic, "protocol"))?.into(),
             port: port(traffic)?,
             explain: false,
+            consistency: None,
         };
         questions.push((Question::CheckFlow(Box::new(request)), Expected::Flow(expected)));
     }
@@ -277,6 +279,7 @@ fn folder(path: &Path) -> anyhow::Result<Case> {
             protocol: protocol(&text(&check, "protocol"))?.into(),
             port: port(&check)?,
             explain: false,
+            consistency: None,
         };
         let allowed = check.get("allowed").and_then(Value::as_bool).context("allowed")?;
         questions
