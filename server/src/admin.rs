@@ -34,16 +34,8 @@ impl Admin {
     }
 
     fn is_too_old(&self) -> bool {
-        let is_cluster = self
-            .publisher
-            .sources()
-            .iter()
-            .any(|source| source.heard.is_some() || source.state == SourceState::Restored);
-        is_cluster
-            && self
-                .unready_after
-                .zip(self.publisher.staleness())
-                .is_some_and(|(most, staleness)| staleness > most)
+        self.publisher.follows_cluster()
+            && self.unready_after.zip(self.publisher.staleness()).is_some_and(|(most, age)| age > most)
     }
 }
 

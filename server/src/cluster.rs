@@ -15,22 +15,22 @@ use gavel_source::cluster::store::{Restored, Store};
 use gavel_source::cluster::{
     Breakage, ENDED_SHOWS, Event, SetAside, Stored, Update, WATCHED, WatchOptions, client, watch,
 };
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::freshness::Writes;
+use crate::keeper::{Kept, keeper};
 use crate::metrics::Metrics;
-use crate::publisher::Publisher;
+use crate::publisher::{CLUSTER, Publisher};
 use crate::status::{Finding, SourceState};
 
 /// Updates that are published together, at most: under a storm of changes a snapshot each would be wasted.
 const TOGETHER: usize = 512;
-/// How often it is noted on disk that the API server was heard from, though nothing changed.
-const NOTE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Name of the source of a kind.
 pub(crate) fn source(kind: Kind) -> String {
-    format!("cluster/{kind}")
+    format!("{CLUSTER}{kind}")
 }
 
 /// Names of all sources of a cluster.
@@ -58,12 +58,19 @@ pub(crate) async fn follow(
         }
         None => None,
     };
-    let mut follower = Follower::new(publisher, metrics, store);
-    let restored = follower.restore().await?;
+    let mut keeping = JoinSet::new();
+    let mut follower = Follower::new(publisher.clone(), metrics.clone());
+    let mut restored = Vec::new();
+    if let Some(store) = store {
+        restored = follower.restore(store.clone()).await?;
+        let (kept, keep) = keeper(store, publisher, metrics);
+        follower.kept = Some(kept);
+        keeping.spawn(keep);
+    }
     let options = WatchOptions {
         watch_seconds: config.watch_seconds,
         streams_lists: config.streaming_lists,
-        stores: follower.store.is_some(),
+        stores: follower.kept.is_some(),
     };
     let (mut events, mut tasks) = watch(&client, restored, options);
     loop {
@@ -86,6 +93,10 @@ pub(crate) async fn follow(
         follower.take(batch).await?;
     }
     tasks.shutdown().await;
+    drop(follower);
+    while let Some(kept) = keeping.join_next().await {
+        kept??;
+    }
     Ok(())
 }
 
@@ -93,12 +104,11 @@ pub(crate) async fn follow(
 struct Follower {
     publisher: Arc<Publisher>,
     metrics: Arc<Metrics>,
-    store: Option<Arc<Store>>,
+    /// Takes what is to be kept on disk.
+    kept: Option<Kept>,
     /// When each kind was last heard from; kinds that were not listed in this process are missing.
     heard: BTreeMap<Kind, Instant>,
     pending: Batch,
-    /// When it was last noted on disk that everything is known.
-    noted: Option<Instant>,
 }
 
 /// What several updates come to.
@@ -110,13 +120,12 @@ struct Batch {
 }
 
 impl Follower {
-    fn new(publisher: Arc<Publisher>, metrics: Arc<Metrics>, store: Option<Arc<Store>>) -> Self {
-        Self { publisher, metrics, store, heard: BTreeMap::new(), pending: Batch::default(), noted: None }
+    fn new(publisher: Arc<Publisher>, metrics: Arc<Metrics>) -> Self {
+        Self { publisher, metrics, kept: None, heard: BTreeMap::new(), pending: Batch::default() }
     }
 
     /// Publishes what an earlier process kept, if that was whole.
-    async fn restore(&mut self) -> anyhow::Result<Vec<Object>> {
-        let Some(store) = self.store.clone() else { return Ok(Vec::new()) };
+    async fn restore(&mut self, store: Arc<Store>) -> anyhow::Result<Vec<Object>> {
         let Restored { objects, heard, unreadable } =
             tokio::task::spawn_blocking(move || store.restore()).await?.context("--state-dir")?;
         let Some(heard) = heard else { return Ok(Vec::new()) };
@@ -166,7 +175,10 @@ impl Follower {
             self.publisher.freshness().set(*oldest);
             self.publisher.moved();
         }
-        self.keep(stored).await
+        if let Some(kept) = &self.kept {
+            kept.send(stored).await.context("nothing is kept on disk any more")?;
+        }
+        Ok(())
     }
 
     /// Folding thousands of objects takes a while; the other tasks of this thread are not to wait for it.
@@ -239,28 +251,6 @@ impl Follower {
             }
             status.detail = detail;
         });
-    }
-
-    /// Keeps on disk what was published. A disk that fails costs no answer.
-    async fn keep(&mut self, stored: Vec<Stored>) -> anyhow::Result<()> {
-        let Some(store) = self.store.clone() else { return Ok(()) };
-        let is_noted = self.noted.is_some_and(|noted| noted.elapsed() < NOTE);
-        if stored.is_empty() && is_noted {
-            return Ok(());
-        }
-        let note = (!is_noted).then(|| {
-            let staleness = self.publisher.staleness().unwrap_or_default();
-            SystemTime::now().checked_sub(staleness).unwrap_or(SystemTime::UNIX_EPOCH)
-        });
-        if note.is_some() {
-            self.noted = Some(Instant::now());
-        }
-        let written = tokio::task::spawn_blocking(move || store.write(&stored, note)).await?;
-        if let Err(error) = written {
-            self.metrics.store_failed();
-            tracing::error!(%error, "what was published could not be kept on disk");
-        }
-        Ok(())
     }
 }
 

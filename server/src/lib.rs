@@ -12,6 +12,7 @@ pub mod config;
 pub mod decide;
 pub mod freshness;
 mod grpc;
+mod keeper;
 mod manifests;
 mod metrics;
 pub mod publisher;

@@ -18,6 +18,9 @@ use crate::status::{Finding, SourceState, SourceStatus};
 /// Revisions that a slow reader of them may be behind before some are left out for it.
 const REVISIONS: usize = 1024;
 
+/// Names of the sources of a cluster begin so.
+pub(crate) const CLUSTER: &str = "cluster/";
+
 /// A snapshot, and when it was made.
 #[derive(Debug)]
 pub struct Published {
@@ -38,6 +41,7 @@ pub struct Published {
 pub struct Publisher {
     current: ArcSwapOption<Published>,
     instance: String,
+    follows_cluster: bool,
     sources: Mutex<BTreeMap<String, SourceStatus>>,
     freshness: Freshness,
     versions: Mutex<Versions>,
@@ -54,6 +58,7 @@ impl Publisher {
         Self {
             current: ArcSwapOption::empty(),
             instance: instance(),
+            follows_cluster: sources.keys().any(|name| name.starts_with(CLUSTER)),
             freshness: Freshness::default(),
             sources: Mutex::new(sources),
             versions: Mutex::new(Versions::default()),
@@ -76,6 +81,11 @@ impl Publisher {
     /// Known by this as long as the process lives; revisions of different instances do not compare.
     pub fn instance(&self) -> &str {
         &self.instance
+    }
+
+    /// Whether the source is a cluster, which has resourceVersions, and is expected to be heard from all the time.
+    pub fn follows_cluster(&self) -> bool {
+        self.follows_cluster
     }
 
     /// Folds changes in and publishes what comes out, which then holds these writes. Called by one task alone.

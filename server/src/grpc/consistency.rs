@@ -38,7 +38,7 @@ pub(super) fn read(consistency: &pb::Consistency, publisher: &Publisher) -> Resu
             return Err(invalid("consistency.kind", "goes with a resourceVersion"));
         }
         "" => None,
-        _ if !publisher.sources().iter().any(|source| source.name.starts_with("cluster/")) => {
+        _ if !publisher.follows_cluster() => {
             return Err(invalid(
                 "consistency.resourceVersion",
                 "this server reads manifests, which have none; `revision` can be asked for",

@@ -36,6 +36,10 @@ fn what_it_refuses_to_start_with() {
     let unreadable = file("unreadable.conf", "listen: [\n");
     let cases: &[(&[&str], &str)] = &[
         (&[], "--manifests"),
+        (&["--manifests", manifests, "--cluster"], "goes without --manifests"),
+        (&["--manifests", manifests, "--state-dir", manifests], "--state-dir goes with --cluster"),
+        (&["--cluster", "--watch-seconds", "4"], "at least 5"),
+        (&["--cluster", "--kubeconfig", "/nonexistent/kubeconfig"], "/nonexistent/kubeconfig"),
         (&["--manifests", manifests, "--listen", "0.0.0.0:0"], "--insecure"),
         (&["--manifests", manifests, "--admin-listen", "0.0.0.0:0"], "--insecure"),
         (&["--manifests", manifests, "--listen", "localhost"], "unix:PATH"),

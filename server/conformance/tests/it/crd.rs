@@ -11,7 +11,7 @@ use gavel_engine::object::validate::findings;
 use regex::Regex;
 use serde_json::{Value, json};
 
-/// Checks values against structural schemas, keyword by keyword: an unknown one is a failure of the test.
+/// Checks values against structural schemas, keyword by keyword: one that it does not know is a fault.
 #[derive(Default)]
 struct Checker {
     patterns: BTreeMap<String, Regex>,
@@ -34,12 +34,12 @@ impl Checker {
                     "string" => value.is_string(),
                     "boolean" => value.is_boolean(),
                     "integer" => value.is_i64(),
-                    other => panic!("{path}: type {other}"),
+                    _ => false,
                 },
                 "format" => match wanted.as_str().unwrap() {
                     "int32" => value.as_i64().is_none_or(|number| i32::try_from(number).is_ok()),
                     "int64" => true,
-                    other => panic!("{path}: format {other}"),
+                    _ => false,
                 },
                 "enum" => wanted.as_array().unwrap().contains(value),
                 "minimum" => value.as_i64() >= wanted.as_i64(),
@@ -57,7 +57,7 @@ impl Checker {
                     .unwrap()
                     .iter()
                     .all(|field| value.get(field.as_str().unwrap()).is_some()),
-                other => panic!("{path}: keyword {other}"),
+                _ => false,
             };
             if !is_good {
                 self.faults.push(format!("{path}: {keyword} {wanted}: {value}"));

@@ -15,8 +15,8 @@ use tokio::time::timeout;
 
 use super::kinds::Resource;
 
-/// How long the API server may take to begin an answer.
-const FIRST_BYTE: Duration = Duration::from_secs(30);
+/// How long the API server may take to begin an answer that it has to gather first.
+const GATHERING: Duration = Duration::from_secs(60);
 /// An object is at most some MiB (etcd's limit is 1.5); a page of a list has 500 of them.
 const MAX_LINE: usize = 64 << 20;
 const MAX_PAGE: usize = 1 << 30;
@@ -113,7 +113,7 @@ impl Api {
 
     /// The whole of an answer.
     pub(super) async fn page(&self, path: &str) -> Result<Bytes, ApiError> {
-        let mut lines = self.open(path).await?;
+        let mut lines = self.open(path, GATHERING.max(self.silence)).await?;
         while lines.read().await? {
             if lines.buffer.len() > MAX_PAGE {
                 return Err(ApiError::Unreadable(format!("{path}: more than {MAX_PAGE} bytes")));
@@ -122,15 +122,19 @@ impl Api {
         Ok(lines.buffer.freeze())
     }
 
-    /// An answer, to be read line by line.
-    pub(super) async fn open(&self, path: &str) -> Result<Lines, ApiError> {
+    /// The answer of a watch, to be read line by line. Watches are answered at once.
+    pub(super) async fn watch(&self, path: &str) -> Result<Lines, ApiError> {
+        self.open(path, self.silence).await
+    }
+
+    async fn open(&self, path: &str, first_byte: Duration) -> Result<Lines, ApiError> {
         let request = http::Request::get(path)
             .header(http::header::ACCEPT, "application/json")
             .body(Body::empty())
             .map_err(|error| ApiError::Unreadable(error.to_string()))?;
-        let response = timeout(FIRST_BYTE, self.client.send(request))
+        let response = timeout(first_byte, self.client.send(request))
             .await
-            .map_err(|_| ApiError::Silent(FIRST_BYTE))?
+            .map_err(|_| ApiError::Silent(first_byte))?
             .map_err(|error| ApiError::Connection(in_full(&error)))?;
         let status = response.status();
         let mut lines = Lines::new(response.into_body(), self.silence);

@@ -38,5 +38,7 @@ pub async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<
     config.connect_timeout = Some(CONNECT);
     // Watches are silent for a while; each reading has its own limit.
     config.read_timeout = None;
+    // What fails is told at once, and tried again by whoever knows what for.
+    config.default_retry = false;
     Ok(Client::try_from(config)?)
 }

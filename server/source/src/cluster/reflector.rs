@@ -218,7 +218,7 @@ impl Reflector {
              &allowWatchBookmarks=true&timeoutSeconds={STREAMING_LIST_SECONDS}",
             resource.path()
         );
-        let mut lines = self.api.open(&path).await?;
+        let mut lines = self.api.watch(&path).await?;
         self.known.begin_list();
         while let Some(line) = lines.next().await? {
             if self.take(&line, update)? {
@@ -259,7 +259,7 @@ impl Reflector {
             resource.path(),
             self.watch_seconds
         );
-        let ended = match self.api.open(&path).await {
+        let ended = match self.api.watch(&path).await {
             Ok(mut lines) => self.take_all(&mut lines, &mut since).await?,
             Err(error) => Err(error),
         };
