@@ -22,7 +22,7 @@ struct Arguments {
     command: Option<Other>,
 
     #[command(flatten)]
-    config: Option<Config>,
+    config: Config,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,13 +55,7 @@ pub struct Config {
     pub admin_listen: SocketAddr,
 
     /// Certificate chain to serve with, in PEM; read again whenever it changes
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "GAVEL_WEBHOOK_TLS_CERT",
-        requires = "tls_key",
-        required_unless_present = "self_issued"
-    )]
+    #[arg(long, value_name = "FILE", env = "GAVEL_WEBHOOK_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
 
     /// Private key of the certificate, in PEM
@@ -263,15 +257,27 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, cl
             }
             Ok(Command::IssueCertificate(arguments))
         }
-        Arguments { command: None, config: Some(config) } if config.max_request_bytes > 0 => {
+        Arguments { command: None, config } => {
+            config.check().map_err(fail)?;
             Ok(Command::Serve(Box::new(config)))
         }
-        Arguments { command: None, config: Some(_) } => Err(fail("--max-request-bytes must be at least 1")),
-        Arguments { command: None, config: None } => Err(fail("--server must be given: who decides?")),
     }
 }
 
 impl Config {
+    fn check(&self) -> Result<(), &'static str> {
+        if self.tls_cert.is_none() && self.self_issued.is_none() {
+            return Err(
+                "--tls-cert FILE and --tls-key FILE, or --self-issued NAMESPACE/SECRET, must be given: \
+                        what is HTTPS served with?",
+            );
+        }
+        if self.max_request_bytes == 0 {
+            return Err("--max-request-bytes must be at least 1");
+        }
+        Ok(())
+    }
+
     /// How long requests in flight may take once the webhook was told to stop.
     pub fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
