@@ -12,13 +12,14 @@ fn root() -> PathBuf {
 }
 
 /// Folder of each crate.
-const CRATES: [(&str, &str); 7] = [
+const CRATES: [(&str, &str); 8] = [
     ("gavel-proto", "proto"),
     ("gavel-engine", "server/engine"),
     ("gavel-source", "server/source"),
     ("gavel-server", "server"),
     ("gavel-client", "client/rust"),
     ("gavel-cli", "client/cli"),
+    ("gavel-webhook", "client/webhook"),
     ("gavel-conformance", "server/conformance"),
 ];
 
@@ -37,6 +38,7 @@ fn arrows_between_crates() {
         ("gavel-source", &["gavel-engine"]),
         ("gavel-server", &["gavel-engine", "gavel-source", "gavel-proto"]),
         ("gavel-client", &["gavel-proto"]),
+        ("gavel-webhook", &["gavel-client"]),
         ("gavel-cli", &["gavel-client", "gavel-engine", "gavel-source", "gavel-server", "gavel-proto"]),
     ]);
     for (name, folder) in CRATES {
