@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
-use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -75,11 +74,5 @@ impl Kubectl {
     /// `kubectl apply -f -`.
     pub(crate) async fn apply(&self, manifests: &str) -> anyhow::Result<String> {
         self.run_with(&["apply", "-f", "-"], manifests).await
-    }
-
-    /// `kubectl get … -o json`.
-    pub(crate) async fn get(&self, arguments: &[&str]) -> anyhow::Result<Value> {
-        let text = self.run(&[&["get", "-o", "json"], arguments].concat()).await?;
-        serde_json::from_str(&text).context("kubectl did not print JSON")
     }
 }

@@ -1,5 +1,6 @@
 //! The kit that scenarios are made with: a control plane, Gavel's programs, and what may happen to them.
 
+mod ask;
 mod certificates;
 mod control_plane;
 mod folder;
@@ -13,11 +14,13 @@ mod rest;
 mod scenario;
 mod server;
 pub(crate) mod wait;
-mod webhook;
+pub(crate) mod webhook;
 
+pub(crate) use ask::{NumberedPolicy, admission};
 pub(crate) use control_plane::{ControlPlane, Version};
+pub(crate) use http::Response;
 pub(crate) use proxy::{Mode, Proxy};
-pub(crate) use rest::{Refusal, path, resource_version};
+pub(crate) use rest::{Rest, path, resource_version};
 pub(crate) use scenario::{Runner, Scenario, in_repository, install_crd};
-pub(crate) use server::{GavelServer, at_least, program, seconds};
+pub(crate) use server::{GavelServer, program, seconds};
 pub(crate) use webhook::{Webhook, WebhookFlags, webhook_name};

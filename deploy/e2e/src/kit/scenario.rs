@@ -76,7 +76,7 @@ pub(crate) fn in_repository(path: &str) -> PathBuf {
 /// Installs the CustomResourceDefinition, as a user does, and waits until its objects can be written.
 pub(crate) async fn install_crd(plane: &ControlPlane) -> anyhow::Result<()> {
     let folder = in_repository("deploy/crds");
-    plane.kubectl.run(&["apply", "-f", &folder.to_string_lossy()]).await?;
+    plane.kubectl.run(&["apply", "-k", &folder.to_string_lossy()]).await?;
     let crd = "customresourcedefinition/podsecuritypolicies.policy.gavel.dev";
     plane.kubectl.run(&["wait", "--for=condition=Established", "--timeout=60s", crd]).await?;
     Ok(())
@@ -127,7 +127,7 @@ impl Runner {
                 play(&Scenario { name, folder, run: run.clone() }).await
             });
             outcome.map_err(|error| {
-                Failed::from(format!("{error:?}\nlogs: {}", run.folder.join(name).display()))
+                Failed::from(format!("{error:#}\nlogs: {}", run.folder.join(name).display()))
             })
         };
         self.trials.push(Trial::test(name, trial));

@@ -114,13 +114,6 @@ impl GavelServer {
         self.client.clone().admit(with_deadline(request)).await.map(tonic::Response::into_inner)
     }
 
-    pub(crate) async fn check_flow(
-        &self,
-        request: v1::CheckFlowRequest,
-    ) -> Result<v1::CheckFlowResponse, Status> {
-        self.client.clone().check_flow(with_deadline(request)).await.map(tonic::Response::into_inner)
-    }
-
     /// What answers are made from now.
     pub(crate) async fn snapshot(&self) -> anyhow::Result<v1::GetSnapshotResponse> {
         self.snapshot_with(None).await

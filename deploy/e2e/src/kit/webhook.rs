@@ -52,6 +52,17 @@ impl Webhook {
         servers: &[&GavelServer],
         flags: WebhookFlags<'_>,
     ) -> anyhow::Result<Self> {
+        let mut webhook = Self::spawn(folder, servers, flags)?;
+        webhook.until_ready().await?;
+        Ok(webhook)
+    }
+
+    /// Starts a webhook, and does not wait for it.
+    pub(crate) fn spawn(
+        folder: &Folder,
+        servers: &[&GavelServer],
+        flags: WebhookFlags<'_>,
+    ) -> anyhow::Result<Self> {
         let (address, admin) = (free_port()?, free_port()?);
         let binary = program("gavel-webhook")?;
         let certificates = folder.file("certificates");
@@ -73,15 +84,13 @@ impl Webhook {
             arguments.push(format!("--server={}", server.address));
         }
         arguments.extend(flags.more.iter().map(ToString::to_string));
-        let mut webhook = Self {
+        Ok(Self {
             https: Http::new(&format!("https://{address}"), Some(&authority), None)?,
             address,
             authority,
             admin: Http::new(&format!("http://{admin}"), None, None)?,
             process: Process::start(Program::new(&binary, "gavel-webhook", arguments), folder)?,
-        };
-        webhook.until_ready().await?;
-        Ok(webhook)
+        })
     }
 
     async fn until_ready(&mut self) -> anyhow::Result<()> {
@@ -100,12 +109,33 @@ impl Webhook {
 
     /// Has the API server ask `/validate` about the pods of a namespace, and waits until it does.
     pub(crate) async fn validates(&self, plane: &ControlPlane, namespace: &str) -> anyhow::Result<()> {
-        self.configure(plane, namespace, "ValidatingWebhookConfiguration", "validate").await
+        self.has_validated(plane, namespace).await?;
+        until_asked(plane, namespace, &webhook_name(namespace, "validate")).await
     }
 
     /// Has the API server ask `/mutate` about the pods of a namespace, and waits until it does.
     pub(crate) async fn mutates(&self, plane: &ControlPlane, namespace: &str) -> anyhow::Result<()> {
-        self.configure(plane, namespace, "MutatingWebhookConfiguration", "mutate").await
+        self.configure(plane, namespace, "MutatingWebhookConfiguration", "mutate").await?;
+        until_asked(plane, namespace, &webhook_name(namespace, "mutate")).await
+    }
+
+    /// Has the API server ask `/validate` about the pods of a namespace, some time soon.
+    pub(crate) async fn has_validated(&self, plane: &ControlPlane, namespace: &str) -> anyhow::Result<()> {
+        self.configure(plane, namespace, "ValidatingWebhookConfiguration", "validate").await
+    }
+
+    /// How an API server reaches it.
+    pub(crate) fn client_config(&self, phase: &str) -> anyhow::Result<Value> {
+        let authority = std::fs::read(&self.authority).context("issue-certificate left no ca.crt")?;
+        Ok(json!({
+            "url": format!("https://{}/{phase}", self.address),
+            "caBundle": base64::engine::general_purpose::STANDARD.encode(authority),
+        }))
+    }
+
+    /// Kills it at once.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill()
     }
 
     async fn configure(
@@ -116,17 +146,13 @@ impl Webhook {
         phase: &str,
     ) -> anyhow::Result<()> {
         let name = webhook_name(namespace, phase);
-        let authority = std::fs::read(&self.authority).context("issue-certificate left no ca.crt")?;
         let configuration = json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": kind,
             "metadata": {"name": name},
             "webhooks": [{
                 "name": name,
-                "clientConfig": {
-                    "url": format!("https://{}/{phase}", self.address),
-                    "caBundle": base64::engine::general_purpose::STANDARD.encode(authority),
-                },
+                "clientConfig": self.client_config(phase)?,
                 "rules": [{
                     "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"],
                     "operations": ["CREATE", "UPDATE"],
@@ -140,7 +166,7 @@ impl Webhook {
             }],
         });
         plane.rest.create(&configuration).await?;
-        until_asked(plane, namespace, &name).await
+        Ok(())
     }
 }
 
@@ -151,7 +177,7 @@ pub(crate) fn webhook_name(namespace: &str, phase: &str) -> String {
 
 /// Waits until the API server asks the webhook. A user without any grant tries to create a pod, and stores nothing,
 /// until it is this webhook that refuses.
-async fn until_asked(plane: &ControlPlane, namespace: &str, name: &str) -> anyhow::Result<()> {
+pub(crate) async fn until_asked(plane: &ControlPlane, namespace: &str, name: &str) -> anyhow::Result<()> {
     let stranger = plane.rest.as_user(objects::STRANGER);
     let pod = objects::pod(namespace, "is-the-webhook-asked", json!({"hostPID": true}));
     wait::until_is(
@@ -160,6 +186,8 @@ async fn until_asked(plane: &ControlPlane, namespace: &str, name: &str) -> anyho
         async || stranger.try_create_dry(&pod).await,
         |answer| answer.as_ref().is_err_and(|refusal| refusal.message.contains(name)),
     )
-    .await?;
+    .await?
+    .err()
+    .context("nobody was refused")?;
     Ok(())
 }

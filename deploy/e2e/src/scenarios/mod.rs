@@ -1,12 +1,32 @@
 //! The scenarios: what has to hold against a real control plane, one file each.
 
+mod bad_input;
+mod deploy;
+mod empty;
+mod faults_apiserver;
+mod faults_replicas;
+mod faults_restart;
+mod faults_watch;
+mod figures;
+mod kinds;
 mod side_by_side;
+mod storm;
 mod tutorial;
 
 use crate::kit::Runner;
 
-/// All of them, in the order they start in.
+/// All of them, in the order they start in: the long ones first, so that the others fill the time beside them.
 pub(crate) fn add_to(runner: &mut Runner) {
-    runner.add("tutorial", |scenario| Box::pin(tutorial::play(scenario)));
+    runner.add("faults-watch", |scenario| Box::pin(faults_watch::play(scenario)));
     runner.add("side-by-side", |scenario| Box::pin(side_by_side::play(scenario)));
+    runner.add("tutorial", |scenario| Box::pin(tutorial::play(scenario)));
+    runner.add("empty", |scenario| Box::pin(empty::play(scenario)));
+    runner.add("faults-apiserver", |scenario| Box::pin(faults_apiserver::play(scenario)));
+    runner.add("faults-restart", |scenario| Box::pin(faults_restart::play(scenario)));
+    runner.add("faults-replicas", |scenario| Box::pin(faults_replicas::play(scenario)));
+    runner.add("storm", |scenario| Box::pin(storm::play(scenario)));
+    runner.add("kinds", |scenario| Box::pin(kinds::play(scenario)));
+    runner.add("bad-input", |scenario| Box::pin(bad_input::play(scenario)));
+    runner.add("deploy", |scenario| Box::pin(deploy::play(scenario)));
+    runner.add_alone("figures", |scenario| Box::pin(figures::play(scenario)));
 }
