@@ -16,7 +16,7 @@ const MOST: usize = 3;
 const FAIR: Duration = Duration::from_millis(100);
 /// Another attempt is not begun for less.
 const USEFUL: Duration = Duration::from_millis(5);
-/// Before the same replica is asked again, it gets this long to come back.
+/// Before the same replicas are asked again, they get this long to come back; the next time ten times as long.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// One attempt that led to no answer.
@@ -62,9 +62,18 @@ impl fmt::Display for Attempts {
         if self.attempts.is_empty() {
             f.write_str("no server is known")?;
         }
-        for (index, Attempt { address, took, code: _, why }) in self.attempts.iter().enumerate() {
+        for (index, attempt) in self.attempts.iter().enumerate() {
+            let is_same = |other: &&Attempt| other.address == attempt.address && other.why == attempt.why;
+            if self.attempts.iter().take(index).any(|other| is_same(&other)) {
+                continue;
+            }
+            let Attempt { address, took, code: _, why } = attempt;
             let separator = if index == 0 { "" } else { "; " };
             write!(f, "{separator}{address} after {} ms: {why}", took.as_millis())?;
+            match self.attempts.iter().filter(is_same).count() {
+                1 => {}
+                times => write!(f, " ({times} times)")?,
+            }
         }
         self.unresolved.iter().try_for_each(|why| write!(f, "; {why}"))
     }
@@ -77,6 +86,7 @@ pub(super) struct Call {
     /// Asked in vain in this round; once all were, a new round begins.
     tried: Vec<Arc<Replica>>,
     attempts: Vec<Attempt>,
+    pause: Duration,
     may_go_on: bool,
 }
 
@@ -87,6 +97,7 @@ impl Call {
             deadline: started + deadline,
             tried: Vec::new(),
             attempts: Vec::new(),
+            pause: PAUSE,
             may_go_on: true,
         }
     }
@@ -100,8 +111,8 @@ impl Call {
             Some(picked) => picked,
             None => {
                 self.tried.clear();
-                let pause = PAUSE.min(self.left() / 4);
-                tokio::time::sleep(pause).await;
+                tokio::time::sleep(self.pause.min(self.left() / 4)).await;
+                self.pause *= 10;
                 shared.pick(&self.tried)?
             }
         };

@@ -227,6 +227,10 @@ async fn nobody_is_there() {
     let text = error.to_string();
     assert!(text.contains(&addresses[0]) && text.contains(&addresses[1]), "{text}");
     assert!(text.contains("refused") && text.contains("No such file"), "{text}");
+    assert!(
+        text.contains("(2 times)") && text.matches("; ").count() == 1,
+        "one of them was asked twice: {text}"
+    );
     assert!(attempts(error).is_unavailable());
 }
 
