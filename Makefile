@@ -21,6 +21,9 @@ deny: ## Licences, sources and duplicate versions of the dependencies (needs car
 bench: ## Engine benchmarks
 	cargo bench -p gavel-engine -p gavel-conformance
 
+e2e: ## Scenarios against a real control plane (needs Go): make e2e, or make e2e NAME=tutorial
+	deploy/e2e/run $(NAME)
+
 conformance: ## Run a folder of conformance cases: make conformance DIR=path
 	cargo build -p gavel-cli
 	cargo run -p gavel-conformance -- --dir $(DIR)
@@ -32,4 +35,4 @@ fuzz: ## Fuzz every target for a minute (needs cargo-fuzz and a nightly toolchai
 ci: ## Everything CI runs
 	bash .ci/run
 
-.PHONY: help demo test lint deny bench conformance fuzz ci
+.PHONY: help demo test lint deny bench e2e conformance fuzz ci

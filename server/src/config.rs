@@ -83,7 +83,7 @@ pub struct Config {
     pub evaluators: Vec<Evaluator>,
 
     /// Largest request taken, in bytes
-    #[arg(long, value_name = "BYTES", env = "GAVEL_MAX_REQUEST_BYTES", default_value_t = 4 * 1024 * 1024)]
+    #[arg(long, value_name = "BYTES", env = "GAVEL_MAX_REQUEST_BYTES", default_value_t = MAX_REQUEST_BYTES)]
     pub max_request_bytes: usize,
 
     /// How often the manifests are looked at even when nothing was reported to have changed, in seconds
@@ -116,6 +116,9 @@ Examples:
   GAVEL_MANIFESTS=./manifests gavel-server
 
 Traces are sent by OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; the usual OTEL_… variables apply.";
+
+/// An API server takes objects of up to 3 MiB, and a question may carry two.
+const MAX_REQUEST_BYTES: usize = 8 * 1024 * 1024;
 
 /// An address to serve gRPC on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -267,7 +270,7 @@ impl Config {
             listen: vec![Listen::Tcp(loopback)],
             admin_listen: loopback,
             evaluators: vec![Evaluator::PodSecurityPolicy],
-            max_request_bytes: 4 * 1024 * 1024,
+            max_request_bytes: MAX_REQUEST_BYTES,
             poll_seconds: 1,
             drain_seconds: 5,
             insecure: false,

@@ -107,7 +107,9 @@ impl Handler {
             Path::Mutate => pb::Phase::Mutate,
             Path::Validate => pb::Phase::Validate,
         };
-        let question = pb::AdmitRequest { phase: phase.into(), ..question };
+        // As the API server did itself while PodSecurityPolicy was there.
+        let set_seccomp_fields = path == Path::Mutate;
+        let question = pb::AdmitRequest { phase: phase.into(), set_seccomp_fields, ..question };
         let uid = question.uid.clone();
         let left = budget.saturating_sub(started.elapsed());
         Ok(match self.servers.admit(question, left).await {

@@ -103,6 +103,7 @@ fn admit(bencher: Bencher<'_, '_>, policies: usize) {
         old_object: None,
         phase: Phase::MutateAndValidate,
         explain: false,
+        sets_seccomp_fields: false,
     };
     assert!(snapshot.admit(&request).expect("a pod").allowed);
     bencher.bench(|| snapshot.admit(black_box(&request)));

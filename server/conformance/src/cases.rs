@@ -159,6 +159,7 @@ fn psp(case: &Value) -> anyhow::Result<Case> {
             phase: phase.into(),
             explain: false,
             consistency: None,
+            set_seccomp_fields: false,
             subresource: text(request, "subresource"),
             resource: None,
         }))

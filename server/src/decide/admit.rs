@@ -32,6 +32,7 @@ pub fn admit(snapshot: &Snapshot, request: &pb::AdmitRequest) -> Result<pb::Admi
         resource,
         // Whoever loaded the snapshot has seen to it.
         consistency: _,
+        set_seccomp_fields,
     } = request;
     let operation = match request.operation() {
         pb::Operation::Create => Operation::Create,
@@ -69,6 +70,7 @@ pub fn admit(snapshot: &Snapshot, request: &pb::AdmitRequest) -> Result<pb::Admi
             old_object: (!old_object.is_empty()).then_some(&**old_object),
             phase,
             explain: *explain,
+            sets_seccomp_fields: *set_seccomp_fields,
         })
         .map_err(|InvalidRequest { field, message }| invalid(field, message))?;
     Ok(to_response(uid.clone(), snapshot.revision(), decision))

@@ -138,6 +138,7 @@ fn question(request: &RawValue, review: &Bytes) -> Result<pb::AdmitRequest, Read
         old_object: part(old_object),
         phase: pb::Phase::Unspecified.into(),
         explain: false,
+        set_seccomp_fields: false,
         subresource: sub_resource.unwrap_or_default(),
         resource: resource.map(|Resource { group, version, resource }| pb::GroupVersionResource {
             group,

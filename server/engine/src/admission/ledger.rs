@@ -64,7 +64,7 @@ pub(super) fn ledger(
 
 fn outcome(pod: &PodView<'_>, spec: &Spec<'_>, evaluation: Evaluation<'_>) -> Outcome {
     let Evaluation { overlay, violations } = evaluation;
-    let changes = patch(pod, spec, &overlay, None);
+    let changes = patch(pod, spec, &overlay, None, false);
     if !violations.is_empty() {
         Outcome::Refuses { violations, patch: changes }
     } else if overlay.is_empty() {

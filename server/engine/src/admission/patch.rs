@@ -5,19 +5,22 @@
 use serde_json::{Value, json};
 
 use super::PatchOperation;
-use super::overlay::{CapabilityLists, ContainerOverlay, Overlay};
-use super::pod::{Place, PodView, Spec};
+use super::controls::seccomp;
+use super::overlay::{CapabilityLists, ContainerOverlay, Merged, Overlay};
+use super::pod::{Place, PodView, SeccompProfile, Spec};
 use crate::object::pod_security_policy::SeLinuxOptions;
 
 /// The annotation that tells which policy was chosen.
 pub(super) const CHOSEN: &str = "kubernetes.io/psp";
 
-/// The operations that make the overlay's changes, and, if a policy is chosen, name it.
+/// The operations that make the overlay's changes, and, if a policy is chosen, name it; then, if need be, those that set
+/// the fields that seccomp annotations stand for.
 pub(super) fn patch(
     pod: &PodView<'_>,
     spec: &Spec<'_>,
     overlay: &Overlay<'_>,
     chosen: Option<&str>,
+    sets_seccomp_fields: bool,
 ) -> Vec<PatchOperation> {
     let mut patch = Patch(Vec::new());
     let named = chosen
@@ -43,6 +46,9 @@ pub(super) fn patch(
         if *changes != ContainerOverlay::default() {
             patch.container(place, container.security_context.is_some(), changes);
         }
+    }
+    if sets_seccomp_fields {
+        patch.seccomp_fields(pod, spec, overlay);
     }
     patch.0
 }
@@ -73,6 +79,27 @@ impl Patch {
         }
     }
 
+    /// `applySeccompVersionSkew` of `pkg/registry/core/pod/strategy.go`, from annotations to fields; the other way round
+    /// is every policy's own doing.
+    fn seccomp_fields(&mut self, pod: &PodView<'_>, spec: &Spec<'_>, overlay: &Overlay<'_>) {
+        let merged = Merged { pod, spec, overlay: overlay.clone() };
+        if let Some(profile) = seccomp::missing_field_of_pod(&merged) {
+            let has_context = spec.security_context.is_some() || overlay.touches_pod_context();
+            self.parent(has_context, "/spec/securityContext");
+            self.add("/spec/securityContext/seccompProfile", seccomp_profile(&profile));
+        }
+        for ((place, container), changes) in spec.all_containers().zip(&overlay.containers) {
+            if let Some(profile) = seccomp::missing_field_of(container, &merged) {
+                let Place { list, index } = place;
+                let context = format!("/spec/{list}/{index}/securityContext");
+                let has_context =
+                    container.security_context.is_some() || *changes != ContainerOverlay::default();
+                self.parent(has_context, &context);
+                self.add(format!("{context}/seccompProfile"), seccomp_profile(&profile));
+            }
+        }
+    }
+
     fn container(&mut self, place: Place, has_context: bool, changes: &ContainerOverlay) {
         let Place { list, index } = place;
         let context = format!("/spec/{list}/{index}/securityContext");
@@ -99,6 +126,14 @@ impl Patch {
             }
         }
     }
+}
+
+fn seccomp_profile(profile: &SeccompProfile<'_>) -> Value {
+    let mut field = json!({"type": &*profile.type_});
+    if let Some(localhost) = &profile.localhost_profile {
+        field["localhostProfile"] = json!(&**localhost);
+    }
+    field
 }
 
 fn capability_lists(lists: &CapabilityLists) -> Value {

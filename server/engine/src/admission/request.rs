@@ -52,6 +52,9 @@ pub struct AdmitRequest<'a> {
     pub phase: Phase,
     /// Whether to fill [`Decision::ledger`](super::Decision::ledger).
     pub explain: bool,
+    /// Whether the patch also sets the fields that seccomp annotations stand for. API servers did so up to Kubernetes
+    /// 1.26, between the two phases (`applySeccompVersionSkew`); nodes of today look at fields alone.
+    pub sets_seccomp_fields: bool,
 }
 
 /// The request cannot be answered: it is not what it says it is.

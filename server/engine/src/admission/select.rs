@@ -150,7 +150,7 @@ impl<'r> Asker<'r> {
         let won = if win.overlay.is_empty() { Won::Unchanged(win.name) } else { Won::Changed(win.name) };
         Decision {
             mutating_policy: Some(win.name.to_string()),
-            patch: patch(pod, spec, &win.overlay, Some(win.name)),
+            patch: patch(pod, spec, &win.overlay, Some(win.name), self.request.sets_seccomp_fields),
             warnings: help::about_unusable_policies(self.index).collect(),
             audit_annotations: vec![(AUDIT_ADMIT.to_owned(), win.name.to_string())],
             ledger: self.ledger(pod, "", won),

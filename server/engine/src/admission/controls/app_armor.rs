@@ -1,5 +1,9 @@
 //! AppArmor profiles, by annotation. From `apparmor/strategy.go`.
 //!
+//! Since Kubernetes 1.30 pods have fields, which win over annotations there. A policy that limits profiles would not see
+//! these, and so they are taken for the annotation that they stand for (`ApparmorFieldForAnnotation` of
+//! `pkg/api/pod/util.go`, read backwards).
+//!
 //! The policy's annotations `…/defaultProfileName` and `…/allowedProfileNames` (a list with commas; absent: any).
 
 use std::borrow::Cow;
@@ -7,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::{At, Violations};
 use crate::admission::overlay::Merged;
-use crate::admission::pod::Container;
+use crate::admission::pod::{AppArmorProfile, Container};
 use crate::text::quote;
 
 /// Annotation of a container, before its name.
@@ -41,9 +45,36 @@ pub(in crate::admission) fn default<'p>(
     if policy.default.is_empty() {
         return;
     }
-    if pod.annotation_of(CONTAINER, &container.name).is_none_or(str::is_empty) {
+    if profile_of(container, pod).is_empty() {
         let key = format!("{CONTAINER}{}", &*container.name);
         pod.overlay.annotations.push((key, Cow::Borrowed(&policy.default)));
+    }
+}
+
+/// The profile in effect: the container's field, its annotation, the pod's field. Empty: none.
+fn profile_of<'x>(container: &'x Container<'_>, pod: &'x Merged<'_, '_, '_>) -> Cow<'x, str> {
+    let of_container =
+        container.security_context.as_ref().and_then(|context| context.app_armor_profile.as_ref());
+    if let Some(field) = of_container {
+        return annotation_for(field);
+    }
+    match pod.annotation_of(CONTAINER, &container.name) {
+        Some(annotation) if !annotation.is_empty() => Cow::Borrowed(annotation),
+        _ => {
+            let of_pod = pod.context().and_then(|context| context.app_armor_profile.as_ref());
+            of_pod.map(annotation_for).unwrap_or_default()
+        }
+    }
+}
+
+/// What a field would have been as an annotation. One that stands for nothing is told as it is, so that no policy takes
+/// it for no profile.
+fn annotation_for<'x>(field: &'x AppArmorProfile<'_>) -> Cow<'x, str> {
+    match (&*field.type_, &field.localhost_profile) {
+        ("Unconfined", _) => "unconfined".into(),
+        ("RuntimeDefault", _) => "runtime/default".into(),
+        ("Localhost", Some(profile)) => format!("localhost/{}", &**profile).into(),
+        (other, _) => other.into(),
     }
 }
 
@@ -55,12 +86,12 @@ pub(in crate::admission) fn check(
 ) {
     let Some(allowed) = &policy.allowed else { return };
     let name = &*container.name;
-    let profile = pod.annotation_of(CONTAINER, name).unwrap_or_default();
+    let profile = profile_of(container, pod);
     let at = At { control: "appArmor", field: format_args!("pod.metadata.annotations[{CONTAINER}{name}]") };
     let help = || format!("set the annotation {CONTAINER}{name} to one of {allowed}");
     if profile.is_empty() {
         found.forbidden(at, "AppArmor profile must be set", help());
-    } else if !allowed.split(',').any(|allowed| allowed == profile) {
+    } else if !allowed.split(',').any(|allowed| allowed == &*profile) {
         let detail = format!("{profile} is not an allowed profile. Allowed values: {}", quote(allowed));
         found.forbidden(at, detail, help());
     }

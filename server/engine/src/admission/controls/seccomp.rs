@@ -153,6 +153,27 @@ fn field_for(annotation: &str) -> Option<SeccompProfile<'static>> {
     }
 }
 
+/// The pod's field, where only the annotation says what it would be.
+pub(in crate::admission) fn missing_field_of_pod(
+    pod: &Merged<'_, '_, '_>,
+) -> Option<SeccompProfile<'static>> {
+    match field_of_pod(pod) {
+        Some(_) => None,
+        None => field_for(pod.annotation(POD)),
+    }
+}
+
+/// The same of a container.
+pub(in crate::admission) fn missing_field_of(
+    container: &Container<'_>,
+    pod: &Merged<'_, '_, '_>,
+) -> Option<SeccompProfile<'static>> {
+    match container.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref()) {
+        Some(_) => None,
+        None => field_for(pod.annotation_of(CONTAINER, &container.name)?),
+    }
+}
+
 /// What the API server does to a new pod between the two phases: fields and annotations are made to agree
 /// (`applySeccompVersionSkew` of `pkg/registry/core/pod/strategy.go`).
 pub(in crate::admission) fn agree(pod: &mut PodView<'_>) {

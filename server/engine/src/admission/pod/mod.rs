@@ -88,6 +88,9 @@ pub(super) struct PodSecurityContext<'a> {
     pub sysctls: Vec<Sysctl<'a>>,
     #[serde(borrow, deserialize_with = "optional_object")]
     pub seccomp_profile: Option<SeccompProfile<'a>>,
+    /// Of Kubernetes 1.30 and later; 1.24 only had the annotation.
+    #[serde(borrow, deserialize_with = "optional_object")]
+    pub app_armor_profile: Option<AppArmorProfile<'a>>,
 }
 
 /// `v1.Container` and `v1.EphemeralContainer`.
@@ -142,6 +145,9 @@ pub(super) struct SecurityContext<'a> {
     pub proc_mount: Option<Text<'a>>,
     #[serde(borrow, deserialize_with = "optional_object")]
     pub seccomp_profile: Option<SeccompProfile<'a>>,
+    /// Of Kubernetes 1.30 and later; 1.24 only had the annotation.
+    #[serde(borrow, deserialize_with = "optional_object")]
+    pub app_armor_profile: Option<AppArmorProfile<'a>>,
 }
 
 /// `v1.Capabilities`. `None` is Go's nil slice, which is printed otherwise than an empty one.
@@ -172,6 +178,16 @@ pub(super) struct SeLinux<'a> {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct SeccompProfile<'a> {
+    #[serde(rename = "type", borrow, deserialize_with = "nullable")]
+    pub type_: Text<'a>,
+    #[serde(borrow)]
+    pub localhost_profile: Option<Text<'a>>,
+}
+
+/// `v1.AppArmorProfile`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct AppArmorProfile<'a> {
     #[serde(rename = "type", borrow, deserialize_with = "nullable")]
     pub type_: Text<'a>,
     #[serde(borrow)]

@@ -76,6 +76,7 @@ fn requests_that_are_not_looked_at() {
             old_object: old.map(str::as_bytes),
             phase,
             explain: false,
+            sets_seccomp_fields: false,
         })
     };
     let both = Phase::MutateAndValidate;

@@ -1,9 +1,9 @@
 //! Which policy decides, in which phase, and what is told of it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::support::{ask, asked_by, pod, policy, snapshot};
-use crate::admission::{Outcome, Phase, Reason};
+use super::support::{ask, ask_for_seccomp_fields, asked_by, pod, policy, snapshot};
+use crate::admission::{Decision, Outcome, Phase, Reason};
 
 #[test]
 fn the_first_that_changes_nothing_wins() {
@@ -75,6 +75,80 @@ fn policies_that_cannot_be_built_are_skipped_and_told_of() {
     );
     let beside = snapshot(&[broken, policy("good", &json!({}))]);
     assert_eq!(ask(&beside, &pod(&json!({})), Phase::default()).unwrap().policy(), Some("good"));
+}
+
+/// Up to 1.26 the API server did this between the phases; nodes of today look at fields alone.
+#[test]
+fn seccomp_annotations_become_fields_where_asked() {
+    let mut policy = policy("default", &json!({}));
+    policy["metadata"]["annotations"] = json!({
+        "seccomp.security.alpha.kubernetes.io/allowedProfileNames": "*",
+        "seccomp.security.alpha.kubernetes.io/defaultProfileName": "runtime/default",
+    });
+    let snapshot = snapshot(&[policy]);
+    let container = "container.seccomp.security.alpha.kubernetes.io/c";
+    let fields = |decision: Decision| -> Vec<(String, Value)> {
+        let patch = decision.patch.into_iter().filter(|op| op.path.starts_with("/spec"));
+        patch.map(|op| (op.path, op.value.unwrap())).collect()
+    };
+    let plain = pod(&json!({}));
+    assert_eq!(fields(ask(&snapshot, &plain, Phase::Mutate).unwrap()), []);
+    assert_eq!(
+        fields(ask_for_seccomp_fields(&snapshot, &plain)),
+        [
+            ("/spec/securityContext".to_owned(), json!({})),
+            ("/spec/securityContext/seccompProfile".to_owned(), json!({"type": "RuntimeDefault"})),
+        ]
+    );
+    let mut annotated = pod(&json!({
+        "securityContext": {"seccompProfile": {"type": "Unconfined"}},
+        "containers": [{"name": "c", "securityContext": {}}],
+    }));
+    annotated["metadata"]["annotations"] = json!({container: "localhost/a.json"});
+    assert_eq!(
+        fields(ask_for_seccomp_fields(&snapshot, &annotated)),
+        [(
+            "/spec/containers/0/securityContext/seccompProfile".to_owned(),
+            json!({"type": "Localhost", "localhostProfile": "a.json"})
+        )]
+    );
+}
+
+/// Kubernetes 1.30 has fields, which 1.24 did not know: no way around a policy.
+#[test]
+fn app_armor_fields_count_as_the_annotations_they_stand_for() {
+    let annotation = "container.apparmor.security.beta.kubernetes.io/c";
+    let mut policy = policy("runtime", &json!({}));
+    policy["metadata"]["annotations"] = json!({
+        "apparmor.security.beta.kubernetes.io/allowedProfileNames": "runtime/default,localhost/a",
+        "apparmor.security.beta.kubernetes.io/defaultProfileName": "runtime/default",
+    });
+    let snapshot = snapshot(&[policy]);
+    let field = |type_: &str| json!({"appArmorProfile": {"type": type_}});
+    let localhost = json!({"appArmorProfile": {"type": "Localhost", "localhostProfile": "a"}});
+    // Of the pod, of the container, as an annotation; allowed, and then whether the default is filled in.
+    for (of_pod, of_container, annotated, allowed, filled_in) in [
+        (json!({}), json!({}), None, true, true),
+        (field("RuntimeDefault"), json!({}), None, true, false),
+        (field("Unconfined"), json!({}), None, false, false),
+        (field("RuntimeDefault"), field("Unconfined"), None, false, false),
+        (field("Unconfined"), localhost.clone(), None, true, false),
+        (field("Unconfined"), json!({}), Some("runtime/default"), true, false),
+        (json!({}), field("Unconfined"), Some("runtime/default"), false, false),
+        (json!({}), field("Localhost"), None, false, false),
+    ] {
+        let mut pod = pod(&json!({
+            "securityContext": of_pod,
+            "containers": [{"name": "c", "securityContext": of_container}],
+        }));
+        if let Some(profile) = annotated {
+            pod["metadata"]["annotations"] = json!({annotation: profile});
+        }
+        let decision = ask(&snapshot, &pod, Phase::Mutate).unwrap();
+        assert_eq!(decision.allowed, allowed, "{pod}: {}", decision.message);
+        let fills_in = decision.patch.iter().any(|op| op.path.contains("apparmor"));
+        assert_eq!(fills_in, filled_in, "{pod}");
+    }
 }
 
 #[test]

@@ -61,6 +61,21 @@ pub(super) fn asked_by(
     pod: &Value,
     phase: Phase,
 ) -> Result<Decision, InvalidRequest> {
+    asked(user, snapshot, pod, phase, false)
+}
+
+/// [`ask`] in the mutate phase, for a patch that also sets the fields of seccomp.
+pub(super) fn ask_for_seccomp_fields(snapshot: &Snapshot, pod: &Value) -> Decision {
+    asked("bob", snapshot, pod, Phase::Mutate, true).unwrap()
+}
+
+fn asked(
+    user: &str,
+    snapshot: &Snapshot,
+    pod: &Value,
+    phase: Phase,
+    sets_seccomp_fields: bool,
+) -> Result<Decision, InvalidRequest> {
     let user = User { name: user.to_owned(), groups: Vec::new() };
     snapshot.admit(&AdmitRequest {
         operation: Operation::Create,
@@ -74,6 +89,7 @@ pub(super) fn asked_by(
         old_object: None,
         phase,
         explain: true,
+        sets_seccomp_fields,
     })
 }
 
