@@ -48,9 +48,9 @@ impl NumberedPolicy {
         plane.rest.merge(&self.path(), &json!({"spec": spec(number)})).await
     }
 
-    /// A pod that the policy puts its number on.
+    /// A pod that the policy puts its number on, as an API server shows it to webhooks: with its service account.
     pub(crate) fn pod(&self, name: &str) -> Value {
-        objects::pod(&self.namespace, name, json!({}))
+        objects::pod(&self.namespace, name, json!({"serviceAccountName": "default"}))
     }
 
     /// Which number does Gavel decide by now?

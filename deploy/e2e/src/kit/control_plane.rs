@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -144,6 +144,14 @@ impl ControlPlane {
         etcd.start_again()?;
         etcd_ready(etcd, &self.etcd_url).await?;
         self.until_ready().await
+    }
+
+    /// Has etcd forget all changes up to this revision, which is a resourceVersion. Watches from before are then Gone.
+    pub(crate) async fn compact(&self, revision: u64) -> anyhow::Result<()> {
+        let request = json!({"revision": revision.to_string(), "physical": true}).to_string();
+        let answer = Http::new(&self.etcd_url, None, None)?.post("/v3/kv/compaction", request).await?;
+        ensure!(answer.status == 200, "etcd does not compact: {answer:?}");
+        Ok(())
     }
 
     async fn until_ready(&mut self) -> anyhow::Result<()> {

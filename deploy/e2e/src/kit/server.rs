@@ -114,6 +114,17 @@ impl GavelServer {
         self.client.clone().admit(with_deadline(request)).await.map(tonic::Response::into_inner)
     }
 
+    /// The same, asked by somebody who does not wait for longer than this.
+    pub(crate) async fn admit_within(
+        &self,
+        request: v1::AdmitRequest,
+        deadline: Duration,
+    ) -> Result<v1::AdmitResponse, Status> {
+        let mut request = Request::new(request);
+        request.set_timeout(deadline);
+        self.client.clone().admit(request).await.map(tonic::Response::into_inner)
+    }
+
     /// What answers are made from now.
     pub(crate) async fn snapshot(&self) -> anyhow::Result<v1::GetSnapshotResponse> {
         self.snapshot_with(None).await

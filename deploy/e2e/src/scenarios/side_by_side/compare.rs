@@ -2,14 +2,46 @@
 
 use serde_json::{Map, Value, json};
 
-/// The parts of a pod that policies look at or change: annotations and spec.
+/// Annotation, and the field of the pod, that say the same of seccomp.
+const SECCOMP: &str = "seccomp.security.alpha.kubernetes.io/pod";
+/// The same of AppArmor, for each container.
+const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// The parts of a pod that policies look at or change: annotations and spec. Taken away is
+///
+/// - the end of the name of the volume with the service account's token, which each API server makes up;
+/// - `seccompProfile`, where it is a copy of the annotation: Kubernetes 1.19 to 1.26 copied the one to the other once a
+///   pod was admitted (`applySeccompVersionSkew` of `pkg/registry/core/pod/strategy.go`), later ones do not;
+/// - `appArmorProfile`, where it is a copy of the annotation: Kubernetes copies since 1.30 (`applyAppArmorVersionSkew`,
+///   same place), and before that there was no such field.
 pub(super) fn essentials(pod: &Value) -> Value {
     let mut spec = pod["spec"].clone();
+    let annotations = pod["metadata"]["annotations"].clone();
     name_token_volume(&mut spec);
-    json!({"annotations": pod["metadata"]["annotations"], "spec": without_nulls(spec)})
+    take_copy(&mut spec["securityContext"], "seccompProfile", &annotations[SECCOMP]);
+    for container in spec["containers"].as_array_mut().into_iter().flatten() {
+        let name = container["name"].as_str().unwrap_or_default();
+        let annotation = annotations[format!("{APP_ARMOR}{name}")].clone();
+        take_copy(&mut container["securityContext"], "appArmorProfile", &annotation);
+    }
+    json!({"annotations": annotations, "spec": without_nothing(spec)})
 }
 
-/// Each API server makes up the end of the name of the volume with the service account's token.
+/// Takes away the field, if it says what the annotation says.
+fn take_copy(security_context: &mut Value, field: &str, annotation: &Value) {
+    let Some(annotation) = annotation.as_str() else { return };
+    let copy = match annotation.strip_prefix("localhost/") {
+        Some(profile) => json!({"type": "Localhost", "localhostProfile": profile}),
+        None if annotation == "runtime/default" => json!({"type": "RuntimeDefault"}),
+        None => json!({"type": "Unconfined"}),
+    };
+    if let Some(fields) = security_context.as_object_mut()
+        && fields.get(field) == Some(&copy)
+    {
+        fields.remove(field);
+    }
+}
+
 fn name_token_volume(spec: &mut Value) {
     let Some(volumes) = spec["volumes"].as_array_mut() else { return };
     let mut made_up = Vec::new();
@@ -31,14 +63,38 @@ fn name_token_volume(spec: &mut Value) {
     }
 }
 
-/// Looking into absent fields has left nulls.
-fn without_nulls(value: Value) -> Value {
+/// Looking into absent fields has left nulls, and taking copies away empty security contexts of containers.
+fn without_nothing(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
-            Value::Object(fields.map(|(name, value)| (name, without_nulls(value))).collect::<Map<_, _>>())
+            let fields = fields.into_iter().map(|(name, value)| (name, without_nothing(value)));
+            let is_something = |(name, value): &(String, Value)| {
+                !value.is_null() && (name != "securityContext" || *value != json!({}))
+            };
+            Value::Object(fields.filter(is_something).collect::<Map<_, _>>())
         }
-        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
+        Value::Array(items) => Value::Array(items.into_iter().map(without_nothing).collect()),
         other => other,
+    }
+}
+
+/// Paths of the fields that differ, with both values.
+pub(super) fn differences(path: &str, left: &Value, right: &Value) -> Vec<String> {
+    match (left, right) {
+        (Value::Object(left), Value::Object(right)) => {
+            let names = left.keys().chain(right.keys().filter(|name| !left.contains_key(*name)));
+            let of = |fields: &Map<String, Value>, name: &str| fields.get(name).cloned().unwrap_or_default();
+            names
+                .flat_map(|name| differences(&format!("{path}.{name}"), &of(left, name), &of(right, name)))
+                .collect()
+        }
+        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
+            let pairs = left.iter().zip(right).enumerate();
+            pairs
+                .flat_map(|(index, (left, right))| differences(&format!("{path}[{index}]"), left, right))
+                .collect()
+        }
+        (left, right) if left == right => Vec::new(),
+        (left, right) => vec![format!("{path}: {left} or {right}")],
     }
 }

@@ -230,22 +230,26 @@ fn check_admitted(admitted: &Value, policy: &str, pod: &Value, container: &Value
     Ok(())
 }
 
-/// Waits until event and conditions say so: what an informer has not heard of yet, the controller tries again.
+/// Waits until an event says so. The controller tries again and again: what an informer has not heard of at first, and
+/// another order of several policies' errors, which is random in Kubernetes, come with another event.
 async fn until_refused(side: &Side, namespace: &str, words: &str) -> anyhow::Result<()> {
-    let path = format!("/apis/apps/v1/namespaces/{namespace}/replicasets");
+    let rest = &side.plane.rest;
     let ask = async || {
-        let set = side.plane.rest.get(&path).await?["items"][0].clone();
-        let name = set["metadata"]["name"].as_str().context("no ReplicaSet yet")?.to_owned();
-        let conditions = set["status"]["conditions"].as_array().context("no condition yet")?.clone();
-        let failure = conditions.into_iter().find(|condition| condition["type"] == "ReplicaFailure");
-        let failure = failure.context("no ReplicaFailure yet")?;
-        let message = failure["message"].as_str().context("no message")?;
-        // Which letters a ReplicaSet's name ends with is up to each version.
-        Ok(side.in_kubernetes_words(namespace, message).replace(&name, "WEB"))
+        let events = rest.get(&format!("/api/v1/namespaces/{namespace}/events")).await?;
+        let events = events["items"].as_array().cloned().unwrap_or_default();
+        let failures = events.iter().filter(|event| event["reason"] == "FailedCreate");
+        let words = failures.map(|event| {
+            // Which letters a ReplicaSet's name ends with is up to each version.
+            let set = event["involvedObject"]["name"].as_str().unwrap_or_default();
+            let message = event["message"].as_str().unwrap_or_default();
+            side.in_kubernetes_words(namespace, message).replace(set, "WEB")
+        });
+        Ok(words.collect::<Vec<_>>())
     };
-    let expected = format!("pods \"WEB-\" is forbidden: PodSecurityPolicy: {words}");
-    wait::until_is(&format!("it is said: {expected}"), SOON, ask, |message| *message == expected).await?;
-    let pods = side.plane.rest.get(&format!("/api/v1/namespaces/{namespace}/pods")).await?;
+    let expected = format!("Error creating: pods \"WEB-\" is forbidden: PodSecurityPolicy: {words}");
+    let what = format!("it is said: {expected}");
+    wait::until_is(&what, SOON, ask, |messages| messages.contains(&expected)).await?;
+    let pods = rest.get(&format!("/api/v1/namespaces/{namespace}/pods")).await?;
     ensure!(pods["items"] == json!([]), "there are pods, although they are refused");
     Ok(())
 }
