@@ -196,7 +196,7 @@ impl Follower {
         let now = Instant::now();
         self.pending.changes.extend(changes);
         self.pending.stored.extend(stored);
-        self.pending.writes.push(Writes { kind, until: resource_version, written });
+        let writes = Writes { kind, until: resource_version, written, listed };
         if listed || self.heard.contains_key(&kind) {
             self.heard.insert(kind, now);
         }
@@ -220,8 +220,9 @@ impl Follower {
             };
             status.last_synced_at = Some(SystemTime::now());
             status.heard = Some(now);
-            status.resource_version = status.resource_version.max(resource_version);
+            status.resource_version = writes.follow(status.resource_version);
         });
+        self.pending.writes.push(writes);
     }
 
     /// A watch ended as it was asked to, and so has shown all there was until shortly before.

@@ -63,7 +63,11 @@ impl Versions {
     /// The snapshot holds these writes.
     pub fn add(&mut self, writes: &Writes) {
         let version = self.kinds.entry(writes.kind).or_default();
-        version.until = version.until.max(writes.until);
+        let until = writes.follow(version.until);
+        if until < version.until {
+            version.written.clear();
+        }
+        version.until = until;
         version.written.extend(&writes.written);
         while version.written.len() > REMEMBERED {
             version.written.pop_first();
@@ -98,6 +102,16 @@ pub struct Writes {
     pub until: u64,
     /// Single ones.
     pub written: Vec<u64>,
+    /// Everything was listed: what was held before does not count. After an etcd was restored from a backup, numbers
+    /// begin lower again.
+    pub listed: bool,
+}
+
+impl Writes {
+    /// Up to where all is held, after it was held up to `before`.
+    pub fn follow(&self, before: u64) -> u64 {
+        if self.listed && self.until > 0 { self.until } else { self.until.max(before) }
+    }
 }
 
 /// A write that the snapshot has to hold.
@@ -129,7 +143,7 @@ mod tests {
     }
 
     fn writes(kind: Kind, until: u64, written: impl IntoIterator<Item = u64>) -> Writes {
-        Writes { kind, until, written: written.into_iter().collect() }
+        Writes { kind, until, written: written.into_iter().collect(), listed: false }
     }
 
     #[test]
@@ -164,6 +178,18 @@ mod tests {
         assert!(!versions.include(&wanted(None, 1)));
         assert!(versions.include(&wanted(None, 5000)));
         assert!(versions.by_kind().is_empty());
+    }
+
+    #[test]
+    fn a_list_from_an_older_etcd_takes_back_what_was_held() {
+        let mut versions = Versions::default();
+        versions.add(&writes(Kind::Role, 100, [99, 100]));
+        versions.add(&writes(Kind::Role, 50, [50]));
+        assert!(versions.include(&wanted(Some(Kind::Role), 100)), "an event out of order takes nothing back");
+        versions.add(&Writes { listed: true, ..writes(Kind::Role, 40, [40]) });
+        assert!(!versions.include(&wanted(Some(Kind::Role), 41)));
+        assert!(!versions.include(&wanted(None, 99)));
+        assert!(versions.include(&wanted(None, 40)));
     }
 
     #[test]

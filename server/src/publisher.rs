@@ -98,7 +98,7 @@ impl Publisher {
         let mut versions = self.versions().by_kind();
         for write in writes.iter().filter(|write| write.until > 0) {
             let version = versions.entry(write.kind).or_default();
-            *version = write.until.max(*version);
+            *version = write.follow(*version);
         }
         let (created_at, created) = (SystemTime::now(), Instant::now());
         let published = Arc::new(Published { snapshot, created_at, created, changed, versions });

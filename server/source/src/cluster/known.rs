@@ -28,8 +28,9 @@ pub(super) struct Known {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    resource_version: u64,
-    /// Of a pod: of what policies look at. The kubelet writes pods all the time, and hardly ever that.
+    /// Of a pod: of what policies look at, since the kubelet writes pods all the time, and hardly ever that. Of the
+    /// others: of all of it. Not the resourceVersion: in an etcd that was restored from a backup, the same number may
+    /// come to stand for something else.
     digest: u64,
     /// The last list it was in.
     list: u32,
@@ -45,8 +46,8 @@ impl Known {
             .into_iter()
             .map(|object| {
                 let key = object.key();
-                let digest = digest(&hasher, &object);
-                let entry = Entry { resource_version: 0, digest, list: 0, is_held: true };
+                let digest = digest(&hasher, &object, b"");
+                let entry = Entry { digest, list: 0, is_held: true };
                 (name_of(&key.namespace, &key.name), entry)
             })
             .collect();
@@ -81,24 +82,15 @@ impl Known {
     pub(super) fn upsert(&mut self, json: &[u8], update: &mut Update) -> Result<(), serde_json::Error> {
         let Header { metadata } = serde_json::from_slice(json)?;
         let name = name_of(&metadata.namespace, &metadata.name);
-        let resource_version = metadata.version();
-        update.written.push(resource_version);
+        update.written.push(metadata.version());
         let before = self.entries.get(&name).copied();
-        if let Some(entry) = self.entries.get_mut(&name)
-            && entry.resource_version == resource_version
-            && resource_version != 0
-        {
-            entry.list = self.list;
-            return Ok(());
-        }
-        let mut entry = Entry { resource_version, digest: 0, list: self.list, is_held: true };
+        let mut entry = Entry { digest: 0, list: self.list, is_held: true };
         match item::read(self.kind, json) {
             Ok(object) => {
-                self.is_good(&name, update);
-                entry.digest = digest(&self.hasher, &object);
-                let is_same = object_is_pod(&object)
-                    && before.is_some_and(|before| before.is_held && before.digest == entry.digest);
-                if !is_same {
+                let was_good = !self.is_good(&name, update);
+                entry.digest = digest(&self.hasher, &object, json);
+                let is_same = before.is_some_and(|before| before.is_held && before.digest == entry.digest);
+                if !(is_same && was_good) {
                     self.tell(object, json, update);
                 }
             }
@@ -165,10 +157,13 @@ impl Known {
         entry
     }
 
-    fn is_good(&mut self, name: &str, update: &mut Update) {
-        if self.set_aside.remove(name).is_some() {
+    /// Not set aside any more; whether it was.
+    fn is_good(&mut self, name: &str, update: &mut Update) -> bool {
+        let was_set_aside = self.set_aside.remove(name).is_some();
+        if was_set_aside {
             update.set_aside = Some(self.set_aside());
         }
+        was_set_aside
     }
 
     fn forget(&mut self, name: &str, update: &mut Update) {
@@ -203,14 +198,10 @@ fn name_of(namespace: &str, name: &str) -> Box<str> {
     if namespace.is_empty() { name.into() } else { format!("{namespace}/{name}").into() }
 }
 
-fn object_is_pod(object: &Object) -> bool {
-    matches!(object, Object::Pod(_))
-}
-
-fn digest(hasher: &RandomState, object: &Object) -> u64 {
+fn digest(hasher: &RandomState, object: &Object, json: &[u8]) -> u64 {
     match object {
         Object::Pod(pod) => hasher.hash_one(pod),
-        _ => 0,
+        _ => hasher.hash_one(json),
     }
 }
 

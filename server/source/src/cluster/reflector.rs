@@ -270,6 +270,11 @@ impl Reflector {
                 Ok(Next::Watch(resource, since))
             }
             Err(ApiError::Absent(_)) => self.is_it_absent(resource).await,
+            // Refused for another reason than that it is busy or does not know us: the version may be ahead of an etcd
+            // that was restored from a backup.
+            Err(ApiError::Refused { code, message }) if !matches!(code, 401 | 403 | 429 | 503) => {
+                self.failed(&ApiError::Refused { code, message }, Next::List(resource)).await
+            }
             Err(error @ (ApiError::Expired(_) | ApiError::Unreadable(_))) => {
                 self.failed(&error, Next::List(resource)).await
             }
