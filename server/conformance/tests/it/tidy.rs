@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 }
 
 /// Folder of each crate.
-const CRATES: [(&str, &str); 8] = [
+const CRATES: [(&str, &str); 9] = [
     ("gavel-proto", "proto"),
     ("gavel-engine", "server/engine"),
     ("gavel-source", "server/source"),
@@ -21,6 +21,7 @@ const CRATES: [(&str, &str); 8] = [
     ("gavel-cli", "client/cli"),
     ("gavel-webhook", "client/webhook"),
     ("gavel-conformance", "server/conformance"),
+    ("gavel-e2e", "deploy/e2e"),
 ];
 
 fn dependencies(folder: &str) -> BTreeSet<String> {

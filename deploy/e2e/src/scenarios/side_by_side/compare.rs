@@ -2,33 +2,29 @@
 
 use serde_json::{Map, Value, json};
 
-/// Annotation, and the field of the pod, that say the same of seccomp.
-const SECCOMP: &str = "seccomp.security.alpha.kubernetes.io/pod";
-/// The same of AppArmor, for each container.
+/// Annotation of a container's AppArmor profile.
 const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// The parts of a pod that policies look at or change: annotations and spec. Taken away is
 ///
 /// - the end of the name of the volume with the service account's token, which each API server makes up;
-/// - `seccompProfile`, where it is a copy of the annotation: Kubernetes 1.19 to 1.26 copied the one to the other once a
-///   pod was admitted (`applySeccompVersionSkew` of `pkg/registry/core/pod/strategy.go`), later ones do not;
-/// - `appArmorProfile`, where it is a copy of the annotation: Kubernetes copies since 1.30 (`applyAppArmorVersionSkew`,
-///   same place), and before that there was no such field.
+/// - `appArmorProfile`, where it is a copy of the annotation: API servers copy since Kubernetes 1.30
+///   (`applyAppArmorVersionSkew` of `pkg/registry/core/pod/strategy.go`), and before that there was no such field.
 pub(super) fn essentials(pod: &Value) -> Value {
     let mut spec = pod["spec"].clone();
     let annotations = pod["metadata"]["annotations"].clone();
     name_token_volume(&mut spec);
-    take_copy(&mut spec["securityContext"], "seccompProfile", &annotations[SECCOMP]);
     for container in spec["containers"].as_array_mut().into_iter().flatten() {
         let name = container["name"].as_str().unwrap_or_default();
         let annotation = annotations[format!("{APP_ARMOR}{name}")].clone();
-        take_copy(&mut container["securityContext"], "appArmorProfile", &annotation);
+        take_copy(&mut container["securityContext"], &annotation);
     }
     json!({"annotations": annotations, "spec": without_nothing(spec)})
 }
 
 /// Takes away the field, if it says what the annotation says.
-fn take_copy(security_context: &mut Value, field: &str, annotation: &Value) {
+fn take_copy(security_context: &mut Value, annotation: &Value) {
+    const FIELD: &str = "appArmorProfile";
     let Some(annotation) = annotation.as_str() else { return };
     let copy = match annotation.strip_prefix("localhost/") {
         Some(profile) => json!({"type": "Localhost", "localhostProfile": profile}),
@@ -36,9 +32,9 @@ fn take_copy(security_context: &mut Value, field: &str, annotation: &Value) {
         None => json!({"type": "Unconfined"}),
     };
     if let Some(fields) = security_context.as_object_mut()
-        && fields.get(field) == Some(&copy)
+        && fields.get(FIELD) == Some(&copy)
     {
-        fields.remove(field);
+        fields.remove(FIELD);
     }
 }
 
