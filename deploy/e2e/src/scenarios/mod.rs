@@ -1,6 +1,7 @@
 //! The scenarios: what has to hold against a real control plane, one file each.
 
 mod bad_input;
+mod census;
 mod deploy;
 mod empty;
 mod faults_apiserver;
@@ -9,6 +10,7 @@ mod faults_restart;
 mod faults_watch;
 mod figures;
 mod kinds;
+mod meanwhile;
 mod side_by_side;
 mod storm;
 mod tutorial;
