@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::control_plane::ControlPlane;
 use super::objects::{self, STRANGER};
+use super::rest::resource_version;
 use super::server::{GavelServer, at_least};
 
 /// May this pod be created, by somebody without any grant of their own?
@@ -21,6 +22,12 @@ pub(crate) fn admission(pod: &Value) -> v1::AdmitRequest {
         phase: v1::Phase::Mutate.into(),
         ..Default::default()
     }
+}
+
+/// The same, to be answered once Gavel knows of a write: the object as the API server returned it.
+pub(crate) fn admission_after(pod: &Value, kind: &str, written: &Value) -> anyhow::Result<v1::AdmitRequest> {
+    let consistency = Some(at_least(kind, &resource_version(written)?));
+    Ok(v1::AdmitRequest { consistency, ..admission(pod) })
 }
 
 /// A policy with a number on it: pods without an fsGroup get it as theirs.
@@ -55,26 +62,26 @@ impl NumberedPolicy {
 
     /// Which number does Gavel decide by now?
     pub(crate) async fn ask(&self, server: &GavelServer) -> anyhow::Result<(u32, v1::AdmitResponse)> {
-        self.ask_with(server, None).await
+        let pod = self.pod("asked");
+        decided_by(server, &pod, admission(&pod)).await
     }
 
     /// Which number does Gavel decide by, once it knows of this write to the policy?
     pub(crate) async fn ask_after(&self, server: &GavelServer, written: &Value) -> anyhow::Result<u32> {
-        let version = super::rest::resource_version(written)?;
-        Ok(self.ask_with(server, Some(at_least("PodSecurityPolicy", &version))).await?.0)
-    }
-
-    async fn ask_with(
-        &self,
-        server: &GavelServer,
-        consistency: Option<v1::Consistency>,
-    ) -> anyhow::Result<(u32, v1::AdmitResponse)> {
         let pod = self.pod("asked");
-        let question = v1::AdmitRequest { consistency, ..admission(&pod) };
-        let answer = server.admit(question).await?;
-        ensure!(answer.allowed, "refused: {} {:?}", answer.message, answer.warnings);
-        Ok((number(&pod, &answer)?, answer))
+        let question = admission_after(&pod, "PodSecurityPolicy", written)?;
+        Ok(decided_by(server, &pod, question).await?.0)
     }
+}
+
+async fn decided_by(
+    server: &GavelServer,
+    pod: &Value,
+    question: v1::AdmitRequest,
+) -> anyhow::Result<(u32, v1::AdmitResponse)> {
+    let answer = server.admit(question).await?;
+    ensure!(answer.allowed, "refused: {} {:?}", answer.message, answer.warnings);
+    Ok((number(pod, &answer)?, answer))
 }
 
 fn spec(number: u32) -> Value {

@@ -16,7 +16,7 @@ mod server;
 pub(crate) mod wait;
 pub(crate) mod webhook;
 
-pub(crate) use ask::{NumberedPolicy, admission};
+pub(crate) use ask::{NumberedPolicy, admission, admission_after};
 pub(crate) use control_plane::{ControlPlane, Version};
 pub(crate) use http::Response;
 pub(crate) use proxy::{Mode, Proxy};

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use gavel_proto::v1::AdmitReason;
 use serde_json::{Value, json};
 
 use crate::kit::{
-    ControlPlane, GavelServer, Scenario, Webhook, WebhookFlags, in_repository, objects, wait, webhook_name,
+    ControlPlane, GavelServer, Scenario, Webhook, WebhookFlags, admission_after, in_repository, objects,
+    wait, webhook_name,
 };
 
 /// The tutorial names no namespace, and binds a service account of this one.
@@ -15,6 +17,9 @@ const NAMESPACE: &str = "default";
 const SOON: Duration = Duration::from_secs(60);
 const POLICIES: &str = "client/cli/demo/pod-security/policies.yaml";
 const NONROOT: &str = "client/cli/demo/pod-security/nonroot-deploy.yaml";
+const BINDING: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/nonroot-clusterrole-bindings";
+const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/nonroot-clusterrole";
+const POLICY: &str = "/apis/policy.gavel.dev/v1/podsecuritypolicies/nonroot-psp";
 const ROOT: &str = "client/cli/demo/pod-security/root-deploy.yaml";
 
 pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
@@ -31,7 +36,8 @@ pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
     validating_only(plane).await?;
     webhook.mutates(plane, NAMESPACE).await?;
     mutating_too(plane).await?;
-    as_the_original_has_it(plane, &server, &policies).await
+    as_the_original_has_it(plane, &server, &policies).await?;
+    changes_take_effect(plane, &server).await
 }
 
 /// What names no user is refused: nobody may fill in runAsNonRoot.
@@ -72,10 +78,7 @@ async fn as_the_original_has_it(
     server: &GavelServer,
     policies: &str,
 ) -> anyhow::Result<()> {
-    let binding = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/nonroot-clusterrole-bindings";
-    let subject =
-        |name: &str| json!({"subjects": [{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}]});
-    plane.rest.merge(binding, &subject("sa-nonroot")).await?;
+    plane.rest.merge(BINDING, &subject("sa-nonroot")).await?;
     all_is_known(plane, server).await?;
 
     plane.kubectl.apply(&read(NONROOT)?).await?;
@@ -95,20 +98,57 @@ async fn as_the_original_has_it(
     delete(plane, &["nonroot-deploy"]).await
 }
 
+fn subject(name: &str) -> Value {
+    json!({"subjects": [{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}]})
+}
+
+/// Policy, grant and binding, changed and changed back: each first admission that asks for the write knows of it.
+async fn changes_take_effect(plane: &ControlPlane, server: &GavelServer) -> anyhow::Result<()> {
+    let rule = |policy: &str| {
+        json!({"rules": [{
+            "apiGroups": ["policy"], "resources": ["podsecuritypolicies"],
+            "resourceNames": [policy], "verbs": ["use"],
+        }]})
+    };
+    let range = json!({"spec": {"fsGroup": {"rule": "MustRunAs", "ranges": [{"min": 1, "max": 2}]}}});
+    let any = json!({"spec": {"fsGroup": {"rule": "RunAsAny", "ranges": null}}});
+    let unusable = AdmitReason::NoUsablePolicy;
+    let changes = [
+        ("ClusterRoleBinding", BINDING, subject("sa-nonroot"), unusable, subject("nonroot-sa")),
+        ("ClusterRole", ROLE, rule("another-psp"), unusable, rule("nonroot-psp")),
+        ("PodSecurityPolicy", POLICY, range, AdmitReason::Violations, any),
+    ];
+    // As nonroot-deploy's pods are.
+    let spec = json!({
+        "serviceAccountName": "nonroot-sa", "securityContext": {"runAsUser": 1001, "fsGroup": 2001},
+    });
+    let pod = objects::pod(NAMESPACE, "asked", spec);
+    for round in 0..10 {
+        for (kind, path, change, reason, back) in &changes {
+            for (change, reason) in [(change, *reason), (back, AdmitReason::Allowed)] {
+                let written = plane.rest.merge(path, change).await?;
+                let answer = server.admit(admission_after(&pod, kind, &written)?).await?;
+                ensure!(answer.reason() == reason, "round {round}, {path} now {change}: {answer:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
 fn read(path: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(in_repository(path)).with_context(|| format!("cannot read {path}"))
 }
 
 /// Waits until the server knows the tutorial's objects as they are now.
 async fn all_is_known(plane: &ControlPlane, server: &GavelServer) -> anyhow::Result<()> {
-    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let service_account = format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts/nonroot-sa");
     for (kind, path) in [
-        ("PodSecurityPolicy", "/apis/policy.gavel.dev/v1/podsecuritypolicies/nonroot-psp".to_owned()),
-        ("ServiceAccount", format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts/nonroot-sa")),
-        ("ClusterRole", format!("{rbac}/clusterroles/nonroot-clusterrole")),
-        ("ClusterRoleBinding", format!("{rbac}/clusterrolebindings/nonroot-clusterrole-bindings")),
+        ("PodSecurityPolicy", POLICY),
+        ("ServiceAccount", &service_account),
+        ("ClusterRole", ROLE),
+        ("ClusterRoleBinding", BINDING),
     ] {
-        server.holds_object(kind, &plane.rest.get(&path).await?).await?;
+        server.holds_object(kind, &plane.rest.get(path).await?).await?;
     }
     Ok(())
 }

@@ -41,7 +41,8 @@ pub(super) async fn play(native: &Side, gavel: &Side) -> anyhow::Result<()> {
         }
     }
     ensure!(differences.is_empty(), "Kubernetes or Gavel:\n{}", differences.join("\n"));
-    updates(native, gavel).await
+    updates(native, gavel).await?;
+    ephemeral_containers(native, gavel).await
 }
 
 /// Makes every policy, a service account a case that may use the case's policies, and waits until all is known.
@@ -128,5 +129,18 @@ async fn updates(native: &Side, gavel: &Side) -> anyhow::Result<()> {
         answers.push(refused.err());
     }
     ensure!(answers[0] == answers[1], "an update without a grant: {answers:?}");
+    Ok(())
+}
+
+/// Subresources are not looked at: whoever may add ephemeral containers may add privileged ones.
+async fn ephemeral_containers(native: &Side, gavel: &Side) -> anyhow::Result<()> {
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/volumes-empty-dir/ephemeralcontainers");
+    let privileged = json!({"spec": {"ephemeralContainers": [{
+        "name": "debugger", "image": "registry.example/image:1", "securityContext": {"privileged": true},
+    }]}});
+    for side in [native, gavel] {
+        let pod = side.plane.rest.merge(&path, &privileged).await?;
+        ensure!(pod["spec"]["ephemeralContainers"].as_array().is_some_and(|all| all.len() == 1), "{pod}");
+    }
     Ok(())
 }
