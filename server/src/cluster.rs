@@ -54,16 +54,16 @@ pub(crate) async fn follow(
     let store = match config.state_dir {
         Some(directory) => {
             let opened = tokio::task::spawn_blocking(move || Store::open(&directory)).await?;
-            Some(Arc::new(opened.context("--state-dir")?))
+            Some(opened.context("--state-dir")?)
         }
         None => None,
     };
     let mut keeping = JoinSet::new();
     let mut follower = Follower::new(publisher.clone(), metrics.clone());
     let mut restored = Vec::new();
-    if let Some(store) = store {
-        restored = follower.restore(store.clone()).await?;
-        let (kept, keep) = keeper(store, publisher, metrics);
+    if let Some((store, stored)) = store {
+        restored = follower.restore(stored).await?;
+        let (kept, keep) = keeper(Arc::new(store), publisher, metrics);
         follower.kept = Some(kept);
         keeping.spawn(keep);
     }
@@ -125,9 +125,8 @@ impl Follower {
     }
 
     /// Publishes what an earlier process kept, if that was whole.
-    async fn restore(&mut self, store: Arc<Store>) -> anyhow::Result<Vec<Object>> {
-        let Restored { objects, heard, unreadable } =
-            tokio::task::spawn_blocking(move || store.restore()).await?.context("--state-dir")?;
+    async fn restore(&mut self, restored: Restored) -> anyhow::Result<Vec<Object>> {
+        let Restored { objects, heard, unreadable } = restored;
         let Some(heard) = heard else { return Ok(Vec::new()) };
         for object in unreadable {
             tracing::warn!(object, "stored, and can no longer be read: left out");

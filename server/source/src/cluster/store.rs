@@ -3,6 +3,9 @@
 //! One file, `objects.redb`, in a directory of its own. Objects are kept as JSON, as the API server sent them (pods
 //! trimmed to what policies look at), and are read anew: another version of Gavel may make more of them.
 
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -61,35 +64,53 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in a directory, which is made if need be. A file that is damaged is put aside and begun anew:
-    /// everything in it can be had from the API server again.
+    /// Opens the store in a directory, which is made if need be, for nobody else to read, and reads everything. A file
+    /// that is damaged is put aside and begun anew: all of it can be had from the API server again.
     ///
     /// # Errors
     /// When the directory or the file cannot be used, for instance because another process has it open.
-    pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(directory)
+    pub fn open(directory: &Path) -> Result<(Self, Restored), StoreError> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
             .map_err(|source| StoreError::Directory { path: directory.to_owned(), source })?;
         let path = directory.join(FILE);
-        let database = match Database::create(&path) {
-            Ok(database) => database,
-            Err(error @ redb::DatabaseError::DatabaseAlreadyOpen) => return Err(failed(&path, error)),
-            Err(error) => {
-                let damaged = directory.join(format!("{FILE}.damaged"));
-                tracing::warn!(%error, file = %path.display(), "the store cannot be read, and is begun anew");
-                std::fs::rename(&path, &damaged)
+        match Self::open_file(&path) {
+            Ok(opened) => Ok(opened),
+            Err(Unusable::InUse(error)) => Err(failed(&path, error)),
+            Err(Unusable::Damaged(error)) => {
+                tracing::warn!(error, file = %path.display(), "the store cannot be read, and is begun anew");
+                std::fs::rename(&path, directory.join(format!("{FILE}.damaged")))
                     .map_err(|source| StoreError::Directory { path: path.clone(), source })?;
-                Database::create(&path).map_err(|error| failed(&path, error))?
+                let database = Database::create(&path).map_err(|error| failed(&path, error))?;
+                Ok((Self { database, path }, Restored::default()))
             }
-        };
-        Ok(Self { database, path })
+        }
     }
 
-    /// Reads everything.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn restore(&self) -> Result<Restored, StoreError> {
-        self.read().map_err(|error| failed(&self.path, error))
+    fn open_file(path: &Path) -> Result<(Self, Restored), Unusable> {
+        // redb checks what it reads, and yet trusts some of it: of a damaged file it may panic.
+        let opened = catch_unwind(|| {
+            let mut database = Database::create(path)?;
+            // By the checksums of its pages: a flipped bit must not become another policy.
+            if !database.check_integrity()? {
+                return Err(redb::Error::Corrupted("its checksums do not agree with it".to_owned()));
+            }
+            let store = Self { database, path: path.to_owned() };
+            let restored = store.read()?;
+            Ok::<_, redb::Error>((store, restored))
+        });
+        match opened {
+            Ok(Ok(opened)) => Ok(opened),
+            Ok(Err(error @ (redb::Error::DatabaseAlreadyOpen | redb::Error::Io(_))))
+                if !is_cut_off(&error) =>
+            {
+                Err(Unusable::InUse(error))
+            }
+            Ok(Err(error)) => Err(Unusable::Damaged(error.to_string())),
+            Err(_) => Err(Unusable::Damaged("reading it failed in an unforeseen way".to_owned())),
+        }
     }
 
     fn read(&self) -> Result<Restored, redb::Error> {
@@ -150,6 +171,20 @@ impl Store {
 
 fn text(key: &ObjectKey) -> String {
     format!("{}/{}/{}", key.kind, key.namespace, key.name)
+}
+
+/// Why a file cannot be used.
+enum Unusable {
+    InUse(redb::Error),
+    Damaged(String),
+}
+
+/// Whether the file ends before what it says is in it.
+fn is_cut_off(error: &redb::Error) -> bool {
+    matches!(error, redb::Error::Io(io) if matches!(
+        io.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+    ))
 }
 
 fn object(key: &str, json: &[u8]) -> Option<Object> {
