@@ -28,7 +28,7 @@ pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
     plane.kill_api_server()?;
     let ((), answers) = answers_while(&policy, &server, goes_on_alone(&policy, &server)).await?;
     ensure!(answers.numbers == [1], "decided by {:?}, while nothing could change", answers.numbers);
-    println!("faults-apiserver: the API server killed: {answers:?}");
+    println!("faults-apiserver: the API server killed: {answers}");
 
     let start = async {
         plane.start_api_server().await?;
@@ -41,7 +41,7 @@ pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
 
     let ((), answers) = answers_while(&policy, &server, plane.restart_etcd()).await?;
     ensure!(answers.numbers == [2], "decided by {:?}, while nothing changed", answers.numbers);
-    println!("faults-apiserver: etcd restarted: {answers:?}");
+    println!("faults-apiserver: etcd restarted: {answers}");
     let written = until_set(&plane, &policy, 3).await?;
     ensure!(policy.ask_after(&server, &written).await? == 3, "not caught up after etcd's restart");
     is_current_again(&plane, &server, &policy).await?;

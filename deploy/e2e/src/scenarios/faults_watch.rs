@@ -85,7 +85,7 @@ impl Link<'_> {
         let (changes, answers) = answers_while(self.policy, self.server, changing).await?;
         ensure!(answers.numbers == [1], "decided by {:?}, which nobody can have told", answers.numbers);
         ensure!(self.may_share_processes().await?, "the second policy is forgotten");
-        println!("faults-watch: the connection cut: {answers:?}");
+        println!("faults-watch: the connection cut: {answers}");
 
         self.proxy.set(Mode::Pass);
         let last = self.policy.ask_after(self.server, &changes.policy).await?;
@@ -134,7 +134,7 @@ impl Link<'_> {
         let noticed = start.elapsed();
         ensure!(noticed < STALLED + SLACK, "noticed after {noticed:?} only");
         ensure!(answers.numbers == [4], "decided by {:?}, which nobody can have told", answers.numbers);
-        println!("faults-watch: all watches stalled: noticed after {noticed:.1?}: {answers:?}");
+        println!("faults-watch: all watches stalled: noticed after {noticed:.1?}: {answers}");
 
         let readiness = self.server.readiness().await?;
         for (kind, _) in KINDS {

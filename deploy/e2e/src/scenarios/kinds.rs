@@ -125,7 +125,7 @@ async fn is_gone(
     };
     let ((), answers) = answers_while(policy, first, forget).await?;
     ensure!(answers.numbers == [1] || answers.numbers == [1, 2], "decided by {:?}", answers.numbers);
-    println!("kinds: 410 Gone: {answers:?}");
+    println!("kinds: 410 Gone: {answers}");
 
     for server in servers {
         ensure!(expired(server).await? > 0.0, "no metric counts that the watch was told 410 Gone");

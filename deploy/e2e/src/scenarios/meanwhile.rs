@@ -1,5 +1,6 @@
 //! Questions that go on while something happens: none may be left without an answer.
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -20,6 +21,12 @@ pub(crate) struct Answers {
     pub(crate) numbers: Vec<u32>,
     /// The greatest staleness that an answer told, in seconds.
     pub(crate) stalest: f64,
+}
+
+impl fmt::Display for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} answers, all right, the oldest of {:.1} s", self.count, self.stalest)
+    }
 }
 
 /// Asks all the time while something goes on, and fails as soon as there is no answer. Tells what came of it.
