@@ -1,5 +1,6 @@
 //! Prometheus metrics. Labels are closed sets: no name of a cluster ever becomes one.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gavel_client::Balanced;
@@ -102,6 +103,7 @@ pub(crate) struct Metrics {
     reviews: Family<ReviewLabels, Counter>,
     seconds: Family<PathLabel, Histogram>,
     unavailable: Counter,
+    retries: Counter,
     reloads: Family<ResultLabel, Counter>,
     expiry: Gauge,
     servers_known: Gauge,
@@ -114,7 +116,7 @@ impl Metrics {
         let reviews = Family::<ReviewLabels, Counter>::default();
         let seconds = Family::<PathLabel, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let reloads = Family::<ResultLabel, Counter>::default();
-        let unavailable = Counter::default();
+        let (unavailable, retries) = (Counter::default(), Counter::default());
         let (expiry, servers_known, servers_good) = (Gauge::default(), Gauge::default(), Gauge::default());
         // So that every series is there from the start, and an increase from nothing is seen.
         for path in Path::ALL.map(Path::as_str) {
@@ -134,6 +136,11 @@ impl Metrics {
             unavailable.clone(),
         );
         registry.register(
+            "retries",
+            "Attempts after a replica of the server had not answered the same review",
+            retries.clone(),
+        );
+        registry.register(
             "certificate_reloads",
             "Certificates that changed: taken, or not usable so that the old one stays",
             reloads.clone(),
@@ -146,7 +153,17 @@ impl Metrics {
         );
         registry.register("servers_known", "Replicas of the server that are known", servers_known.clone());
         registry.register("servers_good", "Replicas of the server that serve", servers_good.clone());
-        Self { registry, reviews, seconds, unavailable, reloads, expiry, servers_known, servers_good }
+        Self {
+            registry,
+            reviews,
+            seconds,
+            unavailable,
+            retries,
+            reloads,
+            expiry,
+            servers_known,
+            servers_good,
+        }
     }
 
     /// Counts one answer.
@@ -170,6 +187,7 @@ impl Metrics {
         let good = replicas.iter().filter(|replica| replica.state == State::Good).count();
         self.servers_known.set(i64::try_from(replicas.len()).unwrap_or(i64::MAX));
         self.servers_good.set(i64::try_from(good).unwrap_or(i64::MAX));
+        self.retries.inner().store(servers.retries(), Ordering::Relaxed);
         self.expiry.set(expires.unwrap_or_default());
         let mut encoded = String::new();
         text::encode(&mut encoded, &self.registry)?;

@@ -13,7 +13,7 @@ mod attempts;
 mod replica;
 
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,7 @@ struct Shared {
     /// Why names could not be resolved, as long as they cannot.
     unresolved: Mutex<Vec<String>>,
     turn: AtomicUsize,
+    retries: AtomicU64,
 }
 
 /// A replica, as it is at the moment.
@@ -152,6 +153,11 @@ impl Balanced {
         self.shared.replicas().iter().map(|replica| replica.status()).collect()
     }
 
+    /// How many attempts were made after another one of the same call had failed.
+    pub fn retries(&self) -> u64 {
+        self.shared.retries.load(Ordering::Relaxed)
+    }
+
     /// Why names cannot be resolved at the moment; empty when they can.
     pub fn unresolved(&self) -> Vec<String> {
         lock(&self.shared.unresolved).clone()
@@ -168,7 +174,11 @@ impl Balanced {
         F: Future<Output = Result<Response<A>, Status>>,
     {
         let mut call = Call::new(Instant::now(), deadline);
+        let mut is_first = true;
         while let Some((replica, budget)) = call.next(&self.shared).await {
+            if !std::mem::replace(&mut is_first, false) {
+                self.shared.retries.fetch_add(1, Ordering::Relaxed);
+            }
             let mut request = Request::new(question.clone());
             request.set_timeout(budget);
             let counted = replica.counted();

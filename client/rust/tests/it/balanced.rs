@@ -205,6 +205,7 @@ async fn only_what_is_safe_is_asked_again() {
         let failed = client.replicas().iter().any(|replica| replica.state == State::Failed);
         assert_eq!(failed, is_passed_over, "{code:?}");
         assert_eq!(one.asked() + two.asked(), if is_asked_again { 3 } else { 1 }, "{code:?}");
+        assert_eq!(client.retries(), if is_asked_again { 2 } else { 0 }, "{code:?}");
         assert_eq!(error.is_retryable(), is_asked_again, "{error}");
         if code == Code::InvalidArgument {
             assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
