@@ -10,7 +10,7 @@ use super::compare::{self, essentials};
 use super::controls_table::{Case, Verdict, all};
 use crate::kit::{objects, wait};
 
-const NAMESPACE: &str = "controls";
+pub(super) const NAMESPACE: &str = "controls";
 const SOON: Duration = Duration::from_secs(60);
 
 pub(super) async fn play(native: &Side, gavel: &Side) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ mod compare;
 mod controls;
 mod controls_table;
 mod native;
+mod native_policies;
 
 use anyhow::Context as _;
 
@@ -28,7 +29,8 @@ pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
     let native = Side { plane: native, policies: "policy/v1beta1", gavel: None };
     let gavel = Side { plane, policies: "policy.gavel.dev/v1", gavel: Some((server, webhook)) };
     native::play(&native, &gavel).await.context("what Kubernetes 1.24 is known to answer")?;
-    controls::play(&native, &gavel).await.context("control by control")
+    controls::play(&native, &gavel).await.context("control by control")?;
+    native_policies::play(scenario, &native, &gavel).await.context("Gavel following Kubernetes 1.24")
 }
 
 impl Side {
