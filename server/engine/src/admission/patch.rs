@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::PatchOperation;
 use super::controls::seccomp;
 use super::overlay::{CapabilityLists, ContainerOverlay, Merged, Overlay};
-use super::pod::{Place, PodView, SeccompProfile, Spec};
+use super::pod::{Place, PodView, Profile, Spec};
 use crate::object::pod_security_policy::SeLinuxOptions;
 
 /// The annotation that tells which policy was chosen.
@@ -128,7 +128,7 @@ impl Patch {
     }
 }
 
-fn seccomp_profile(profile: &SeccompProfile<'_>) -> Value {
+fn seccomp_profile(profile: &Profile<'_>) -> Value {
     let mut field = json!({"type": &*profile.type_});
     if let Some(localhost) = &profile.localhost_profile {
         field["localhostProfile"] = json!(&**localhost);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::{At, Violations};
 use crate::admission::overlay::Merged;
-use crate::admission::pod::{AppArmorProfile, Container};
+use crate::admission::pod::{Container, Profile};
 use crate::text::quote;
 
 /// Annotation of a container, before its name.
@@ -69,13 +69,8 @@ fn profile_of<'x>(container: &'x Container<'_>, pod: &'x Merged<'_, '_, '_>) -> 
 
 /// What a field would have been as an annotation. One that stands for nothing is told as it is, so that no policy takes
 /// it for no profile.
-fn annotation_for<'x>(field: &'x AppArmorProfile<'_>) -> Cow<'x, str> {
-    match (&*field.type_, &field.localhost_profile) {
-        ("Unconfined", _) => "unconfined".into(),
-        ("RuntimeDefault", _) => "runtime/default".into(),
-        ("Localhost", Some(profile)) => format!("localhost/{}", &**profile).into(),
-        (other, _) => other.into(),
-    }
+fn annotation_for<'x>(field: &'x Profile<'_>) -> Cow<'x, str> {
+    field.as_annotation().unwrap_or(Cow::Borrowed(&field.type_))
 }
 
 pub(in crate::admission) fn check(

@@ -9,7 +9,7 @@ use std::fmt;
 
 use super::{At, Violations};
 use crate::admission::overlay::Merged;
-use crate::admission::pod::{Container, PodView, SeccompProfile, Spec};
+use crate::admission::pod::{Container, PodView, Profile, Spec};
 
 /// Annotation of a pod.
 pub(in crate::admission) const POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
@@ -122,24 +122,19 @@ pub(in crate::admission) fn check_container(
     policy.check(&profile, format_args!("{CONTAINER}{name}"), found);
 }
 
-fn field_of_pod<'x, 'a>(pod: &'x Merged<'_, 'a, '_>) -> Option<&'x SeccompProfile<'a>> {
+fn field_of_pod<'x, 'a>(pod: &'x Merged<'_, 'a, '_>) -> Option<&'x Profile<'a>> {
     pod.context().and_then(|context| context.seccomp_profile.as_ref())
 }
 
 /// `SeccompAnnotationForField`: empty for what has no annotation.
-fn annotation_for<'x>(field: &'x SeccompProfile<'_>) -> Cow<'x, str> {
-    match (&*field.type_, &field.localhost_profile) {
-        ("Unconfined", _) => "unconfined".into(),
-        ("RuntimeDefault", _) => "runtime/default".into(),
-        ("Localhost", Some(profile)) => format!("localhost/{}", &**profile).into(),
-        _ => "".into(),
-    }
+fn annotation_for<'x>(field: &'x Profile<'_>) -> Cow<'x, str> {
+    field.as_annotation().unwrap_or_default()
 }
 
 /// `SeccompFieldForAnnotation`: nothing for what has no field.
-fn field_for(annotation: &str) -> Option<SeccompProfile<'static>> {
+fn field_for(annotation: &str) -> Option<Profile<'static>> {
     let field = |type_: &str, profile: Option<&str>| {
-        Some(SeccompProfile {
+        Some(Profile {
             type_: type_.to_owned().into(),
             localhost_profile: profile.map(|profile| profile.to_owned().into()),
         })
@@ -154,9 +149,7 @@ fn field_for(annotation: &str) -> Option<SeccompProfile<'static>> {
 }
 
 /// The pod's field, where only the annotation says what it would be.
-pub(in crate::admission) fn missing_field_of_pod(
-    pod: &Merged<'_, '_, '_>,
-) -> Option<SeccompProfile<'static>> {
+pub(in crate::admission) fn missing_field_of_pod(pod: &Merged<'_, '_, '_>) -> Option<Profile<'static>> {
     match field_of_pod(pod) {
         Some(_) => None,
         None => field_for(pod.annotation(POD)),
@@ -167,7 +160,7 @@ pub(in crate::admission) fn missing_field_of_pod(
 pub(in crate::admission) fn missing_field_of(
     container: &Container<'_>,
     pod: &Merged<'_, '_, '_>,
-) -> Option<SeccompProfile<'static>> {
+) -> Option<Profile<'static>> {
     match container.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref()) {
         Some(_) => None,
         None => field_for(pod.annotation_of(CONTAINER, &container.name)?),

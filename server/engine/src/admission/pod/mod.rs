@@ -7,6 +7,8 @@ mod read;
 mod text;
 mod volume;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Deserializer};
 
 use crate::object::meta::{nullable, nullable_list, nullable_objects, objects, optional_object};
@@ -87,10 +89,10 @@ pub(super) struct PodSecurityContext<'a> {
     #[serde(borrow, deserialize_with = "nullable_objects")]
     pub sysctls: Vec<Sysctl<'a>>,
     #[serde(borrow, deserialize_with = "optional_object")]
-    pub seccomp_profile: Option<SeccompProfile<'a>>,
+    pub seccomp_profile: Option<Profile<'a>>,
     /// Of Kubernetes 1.30 and later; 1.24 only had the annotation.
     #[serde(borrow, deserialize_with = "optional_object")]
-    pub app_armor_profile: Option<AppArmorProfile<'a>>,
+    pub app_armor_profile: Option<Profile<'a>>,
 }
 
 /// `v1.Container` and `v1.EphemeralContainer`.
@@ -144,10 +146,10 @@ pub(super) struct SecurityContext<'a> {
     #[serde(borrow)]
     pub proc_mount: Option<Text<'a>>,
     #[serde(borrow, deserialize_with = "optional_object")]
-    pub seccomp_profile: Option<SeccompProfile<'a>>,
+    pub seccomp_profile: Option<Profile<'a>>,
     /// Of Kubernetes 1.30 and later; 1.24 only had the annotation.
     #[serde(borrow, deserialize_with = "optional_object")]
-    pub app_armor_profile: Option<AppArmorProfile<'a>>,
+    pub app_armor_profile: Option<Profile<'a>>,
 }
 
 /// `v1.Capabilities`. `None` is Go's nil slice, which is printed otherwise than an empty one.
@@ -174,24 +176,26 @@ pub(super) struct SeLinux<'a> {
     pub level: Text<'a>,
 }
 
-/// `v1.SeccompProfile`.
+/// `v1.SeccompProfile` and `v1.AppArmorProfile`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct SeccompProfile<'a> {
+pub(super) struct Profile<'a> {
     #[serde(rename = "type", borrow, deserialize_with = "nullable")]
     pub type_: Text<'a>,
     #[serde(borrow)]
     pub localhost_profile: Option<Text<'a>>,
 }
 
-/// `v1.AppArmorProfile`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct AppArmorProfile<'a> {
-    #[serde(rename = "type", borrow, deserialize_with = "nullable")]
-    pub type_: Text<'a>,
-    #[serde(borrow)]
-    pub localhost_profile: Option<Text<'a>>,
+impl Profile<'_> {
+    /// The annotation that says the same; none for what has none.
+    pub(super) fn as_annotation(&self) -> Option<Cow<'_, str>> {
+        match (&*self.type_, &self.localhost_profile) {
+            ("Unconfined", _) => Some("unconfined".into()),
+            ("RuntimeDefault", _) => Some("runtime/default".into()),
+            ("Localhost", Some(profile)) => Some(format!("localhost/{}", &**profile).into()),
+            _ => None,
+        }
+    }
 }
 
 /// `v1.Sysctl`.
