@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use http::HeaderValue;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+/// What the API server is told of who asks.
+const USER_AGENT: &str = concat!("gavel-server/", env!("CARGO_PKG_VERSION"));
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -40,5 +43,7 @@ pub async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<
     config.read_timeout = None;
     // What fails is told at once, and tried again by whoever knows what for.
     config.default_retry = false;
+    // So that audit logs and flow control tell whose requests these are.
+    config.headers.push((http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
     Ok(Client::try_from(config)?)
 }
