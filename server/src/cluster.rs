@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
 use gavel_engine::object::Kind;
-use gavel_engine::{Change, Object};
+use gavel_engine::{Change, Object, Snapshot};
 use gavel_source::cluster::store::{Restored, Store};
 use gavel_source::cluster::{
     Breakage, ENDED_SHOWS, Event, SetAside, Stored, Update, WATCHED, WatchOptions, client, watch,
@@ -27,6 +27,9 @@ use crate::status::{Finding, SourceState};
 
 /// Updates that are published together, at most: under a storm of changes a snapshot each would be wasted.
 const TOGETHER: usize = 512;
+
+/// Changes that are folded in where they come; more of them are no work for a thread that others wait for.
+const FEW: usize = 64;
 
 /// Name of the source of a kind.
 pub(crate) fn source(kind: Kind) -> String {
@@ -109,6 +112,8 @@ struct Follower {
     /// When each kind was last heard from; kinds that were not listed in this process are missing.
     heard: BTreeMap<Kind, Instant>,
     pending: Batch,
+    /// What was listed so far, until everything was listed once.
+    draft: Option<Snapshot>,
 }
 
 /// What several updates come to.
@@ -121,7 +126,8 @@ struct Batch {
 
 impl Follower {
     fn new(publisher: Arc<Publisher>, metrics: Arc<Metrics>) -> Self {
-        Self { publisher, metrics, kept: None, heard: BTreeMap::new(), pending: Batch::default() }
+        let pending = Batch::default();
+        Self { publisher, metrics, kept: None, heard: BTreeMap::new(), pending, draft: None }
     }
 
     /// Publishes what an earlier process kept, if that was whole.
@@ -158,12 +164,17 @@ impl Follower {
                 }
             }
         }
+        if self.draft.is_none() && self.publisher.current().is_none() {
+            self.draft = Some(self.publisher.next());
+        }
         if self.heard.len() < WATCHED.len() {
-            return Ok(());
+            return self.draft().await;
         }
         let Batch { changes, writes, stored } = std::mem::take(&mut self.pending);
-        // The first time even without changes: then it is known that there is nothing.
-        if changes.is_empty() && self.publisher.current().is_some() {
+        if let Some(draft) = self.draft.take() {
+            let revision = self.publisher.publish_draft(draft, changes, WATCHED.to_vec(), &writes);
+            tracing::info!(revision, "everything is listed, first snapshot published");
+        } else if changes.is_empty() {
             self.publisher.advance(&writes);
         } else {
             let count = changes.len();
@@ -180,9 +191,29 @@ impl Follower {
         Ok(())
     }
 
+    /// Folds what was listed so far into a snapshot that is published once everything has been listed.
+    async fn draft(&mut self) -> anyhow::Result<()> {
+        let changes = std::mem::take(&mut self.pending.changes);
+        let mut draft = match self.draft.take() {
+            Some(draft) => draft,
+            None => self.publisher.next(),
+        };
+        self.draft = Some(if changes.len() < FEW {
+            draft.draft(changes);
+            draft
+        } else {
+            tokio::task::spawn_blocking(move || {
+                draft.draft(changes);
+                draft
+            })
+            .await?
+        });
+        Ok(())
+    }
+
     /// Folding thousands of objects takes a while; the other tasks of this thread are not to wait for it.
     async fn publish(&self, changes: Vec<Change>, writes: Vec<Writes>) -> anyhow::Result<u64> {
-        if changes.len() < 64 {
+        if changes.len() < FEW {
             return Ok(self.publisher.publish(changes, &writes));
         }
         let publisher = self.publisher.clone();

@@ -90,10 +90,26 @@ impl Publisher {
 
     /// Folds changes in and publishes what comes out, which then holds these writes. Called by one task alone.
     pub fn publish(&self, changes: Vec<Change>, writes: &[Writes]) -> u64 {
+        let changed = kinds_of(&changes);
+        self.publish_draft(self.next(), changes, changed, writes)
+    }
+
+    /// A draft of the next snapshot: so far as the current one is.
+    pub fn next(&self) -> Snapshot {
         let last = self.current.load_full();
         let empty = Snapshot::empty();
-        let changed = kinds_of(&changes);
-        let snapshot = last.as_ref().map_or(&empty, |published| &published.snapshot).apply(changes);
+        last.as_ref().map_or(&empty, |published| &published.snapshot).apply([])
+    }
+
+    /// Publishes a draft, with further changes folded in. Called by the task that [`publish`](Self::publish)es.
+    pub fn publish_draft(
+        &self,
+        mut snapshot: Snapshot,
+        changes: Vec<Change>,
+        changed: Vec<Kind>,
+        writes: &[Writes],
+    ) -> u64 {
+        snapshot.draft(changes);
         let revision = snapshot.revision();
         let mut versions = self.versions().by_kind();
         for write in writes.iter().filter(|write| write.until > 0) {

@@ -43,10 +43,15 @@ impl Snapshot {
     pub fn apply(&self, changes: impl IntoIterator<Item = Change>) -> Self {
         let mut next = self.clone();
         next.revision += 1;
-        for change in changes {
-            next.fold(&change);
-        }
+        next.draft(changes);
         next
+    }
+
+    /// Folds `changes` into a snapshot that nobody has seen yet, under the revision it has.
+    pub fn draft(&mut self, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            self.fold(&change);
+        }
     }
 
     fn fold(&mut self, change: &Change) {

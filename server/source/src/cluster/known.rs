@@ -54,6 +54,11 @@ impl Known {
         Self { kind, entries, set_aside: BTreeMap::new(), hasher, list: 0, stores }
     }
 
+    /// How many objects are known, those set aside included.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// A list begins: objects that it does not name are gone.
     pub(super) fn begin_list(&mut self) {
         self.list = self.list.wrapping_add(1);

@@ -43,6 +43,9 @@ pub(super) struct Reflector {
     watch_seconds: u32,
     /// Whether to try a streaming list; no longer, once the API server has refused one.
     streams_lists: bool,
+    /// Whether the kind has been listed whole. The first list is told in parts: nobody decides by it before it is
+    /// whole, and a hundred thousand pods need not wait in memory all at once. A later one takes effect at once.
+    has_listed: bool,
     retry: Duration,
 }
 
@@ -113,7 +116,7 @@ impl Reflector {
         watch_seconds: u32,
         streams_lists: bool,
     ) -> Self {
-        Self { kind, api, known, events, watch_seconds, streams_lists, retry: RETRY.0 }
+        Self { kind, api, known, events, watch_seconds, streams_lists, has_listed: false, retry: RETRY.0 }
     }
 
     /// Runs until nobody listens any more.
@@ -163,23 +166,21 @@ impl Reflector {
     async fn list(&mut self, resource: &'static Resource) -> Result<Next, Deaf> {
         let mut update = Update::of(self.kind);
         let listed = match self.lists_by_streaming().await {
-            Ok(true) => self.streaming_list(resource, &mut update).await,
-            Ok(false) => self.paged_list(resource, &mut update).await,
+            Ok(true) => self.streaming_list(resource, &mut update).await?,
+            Ok(false) => self.paged_list(resource, &mut update).await?,
             Err(error) => Err(error),
         };
         match listed {
             Ok(()) => {
+                self.has_listed = true;
                 let since = update.resource_version;
-                tracing::info!(kind = %self.kind, since, changes = update.changes.len(), "listed");
+                tracing::info!(kind = %self.kind, since, objects = self.known.len(), "listed");
                 self.tell(update).await?;
                 Ok(Next::Watch(resource, since))
             }
             Err(error) => {
                 // What came of it is known by now, and so has to be told; only that it is whole is not true.
-                if !update.changes.is_empty() {
-                    update.resource_version = 0;
-                    self.events.send(Event::Heard(update)).await.map_err(|_| Deaf)?;
-                }
+                self.tell_part(&mut update).await?;
                 match error {
                     // Switched off in this API server, or in something between: by pages, then.
                     ApiError::Refused { code: 400 | 422, message } if self.streams_lists => {
@@ -212,45 +213,79 @@ impl Reflector {
     }
 
     /// Lists by a watch that begins with all there is (KEP-3157): kinder to the API server's memory.
-    async fn streaming_list(&mut self, resource: &Resource, update: &mut Update) -> Result<(), ApiError> {
+    async fn streaming_list(
+        &mut self,
+        resource: &Resource,
+        update: &mut Update,
+    ) -> Result<Result<(), ApiError>, Deaf> {
         let path = format!(
             "{}?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=\
              &allowWatchBookmarks=true&timeoutSeconds={STREAMING_LIST_SECONDS}",
             resource.path()
         );
-        let mut lines = self.api.watch(&path).await?;
+        let mut lines = match self.api.watch(&path).await {
+            Ok(lines) => lines,
+            Err(error) => return Ok(Err(error)),
+        };
         self.known.begin_list();
-        while let Some(line) = lines.next().await? {
-            if self.take(&line, update)? {
-                self.known.end_list(update);
-                return Ok(());
+        loop {
+            let line = match lines.next().await {
+                Ok(Some(line)) => line,
+                Ok(None) => return Ok(Err(ApiError::Connection("the list ended early".to_owned()))),
+                Err(error) => return Ok(Err(error)),
+            };
+            match self.take(&line, update) {
+                Ok(true) => break,
+                Ok(false) if update.changes.len() < PAGE || self.has_listed => {}
+                Ok(false) => self.tell_part(update).await?,
+                Err(error) => return Ok(Err(error)),
             }
         }
-        Err(ApiError::Connection("the list ended early".to_owned()))
+        self.known.end_list(update);
+        Ok(Ok(()))
     }
 
-    async fn paged_list(&mut self, resource: &Resource, update: &mut Update) -> Result<(), ApiError> {
+    async fn paged_list(
+        &mut self,
+        resource: &Resource,
+        update: &mut Update,
+    ) -> Result<Result<(), ApiError>, Deaf> {
         let mut token = String::new();
         self.known.begin_list();
         loop {
-            let mut path = format!("{}?limit={PAGE}", resource.path());
-            if !token.is_empty() {
-                path.push_str("&continue=");
-                path.push_str(&token);
+            match self.page(resource, &token, update).await {
+                Ok(next) if next.is_empty() => break,
+                Ok(next) => token = next,
+                Err(error) => return Ok(Err(error)),
             }
-            let body = self.api.page(&path).await?;
-            let page: Page<'_> = serde_json::from_slice(&body)
-                .map_err(|error| ApiError::Unreadable(format!("{path}: {error}")))?;
-            for item in page.items.unwrap_or_default() {
-                self.known.upsert(item.get().as_bytes(), update).map_err(unreadable)?;
-            }
-            update.resource_version = version(&page.metadata.resource_version)?;
-            token = page.metadata.token;
-            if token.is_empty() {
-                self.known.end_list(update);
-                return Ok(());
+            if !self.has_listed {
+                self.tell_part(update).await?;
             }
         }
+        self.known.end_list(update);
+        Ok(Ok(()))
+    }
+
+    /// Takes one page; where the next one begins, or nothing after the last.
+    async fn page(
+        &mut self,
+        resource: &Resource,
+        token: &str,
+        update: &mut Update,
+    ) -> Result<String, ApiError> {
+        let mut path = format!("{}?limit={PAGE}", resource.path());
+        if !token.is_empty() {
+            path.push_str("&continue=");
+            path.push_str(token);
+        }
+        let body = self.api.page(&path).await?;
+        let page: Page<'_> = serde_json::from_slice(&body)
+            .map_err(|error| ApiError::Unreadable(format!("{path}: {error}")))?;
+        for item in page.items.unwrap_or_default() {
+            self.known.upsert(item.get().as_bytes(), update).map_err(unreadable)?;
+        }
+        update.resource_version = version(&page.metadata.resource_version)?;
+        Ok(page.metadata.token)
     }
 
     async fn watch(&mut self, resource: &'static Resource, mut since: u64) -> Result<Next, Deaf> {
@@ -321,6 +356,17 @@ impl Reflector {
             update.resource_version = update.resource_version.max(*written);
         }
         Ok(false)
+    }
+
+    /// Tells the part of a list that was read so far.
+    async fn tell_part(&self, update: &mut Update) -> Result<(), Deaf> {
+        let part = std::mem::replace(update, Update::of(self.kind));
+        if part.changes.is_empty() && part.set_aside.is_none() {
+            return Ok(());
+        }
+        // Only at the end of a list all is there up to its version.
+        let part = Update { resource_version: 0, ..part };
+        self.events.send(Event::Heard(part)).await.map_err(|_| Deaf)
     }
 
     async fn tell(&mut self, update: Update) -> Result<(), Deaf> {
