@@ -76,3 +76,53 @@ fn message(publisher: &Publisher, published: &Published, missed: bool) -> pb::Sn
         missed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gavel_engine::{Change, Object};
+    use tokio_stream::StreamExt as _;
+
+    use super::*;
+
+    fn publish(publisher: &Publisher, times: u64) {
+        for _ in 0..times {
+            publisher.publish(vec![Change::Upsert(Object::Namespace(Default::default()))], &[]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_is_told_that_it_missed_some() {
+        let publisher = Arc::new(Publisher::new(["manifests".to_owned()]));
+        publish(&publisher, 1);
+        let mut stream = watch(publisher.clone(), CancellationToken::new());
+        let first = stream.next().await.unwrap().unwrap();
+        assert_eq!((first.revision, first.missed, first.changed_kinds.len()), (1, false, 0));
+        publish(&publisher, 1);
+        let second = stream.next().await.unwrap().unwrap();
+        assert_eq!((second.revision, second.missed), (2, false));
+        assert_eq!(second.changed_kinds, ["Namespace"]);
+        // More than are kept for it.
+        publish(&publisher, 5000);
+        let (mut last, mut missed) = (2, 0);
+        while last < 5002 {
+            let next = stream.next().await.unwrap().unwrap();
+            assert_eq!(next.missed, next.revision != last + 1, "{last} and then {next:?}");
+            missed += u32::from(next.missed);
+            last = next.revision;
+        }
+        assert!(missed > 0);
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_before_the_first_snapshot_waits_for_it() {
+        let publisher = Arc::new(Publisher::new(["manifests".to_owned()]));
+        let stop = CancellationToken::new();
+        let mut stream = watch(publisher.clone(), stop.clone());
+        tokio::task::yield_now().await;
+        publish(&publisher, 1);
+        assert_eq!(stream.next().await.unwrap().unwrap().revision, 1);
+        stop.cancel();
+        assert_eq!(stream.next().await.unwrap().unwrap_err().code(), tonic::Code::Unavailable);
+        assert!(stream.next().await.is_none());
+    }
+}

@@ -59,3 +59,49 @@ async fn an_error_keeps_the_last_good_snapshot_and_shows() {
     assert!(snapshot.diagnostics.is_empty(), "{snapshot:?}");
     server.stop().await;
 }
+
+/// Manifests have revisions, and no resourceVersions; and they are stale only as long as they cannot be read.
+#[tokio::test]
+async fn questions_may_ask_for_a_revision() {
+    let server = Server::start(&[("flows.yaml", FLOWS)]).await;
+    let mut client = server.client().await;
+    let asked = |consistency: pb::Consistency| {
+        let question = pb::CheckFlowRequest { consistency: Some(consistency), ..flow("stranger", "web", 80) };
+        let mut request = tonic::Request::new(question);
+        request.set_timeout(std::time::Duration::from_secs(20));
+        request
+    };
+    let at_least = |revision: u64| asked(pb::Consistency { revision, ..Default::default() });
+    let answer = client.check_flow(at_least(1)).await.unwrap().into_inner();
+    assert_eq!((answer.verdict(), answer.revision, answer.staleness), (pb::Verdict::Deny, 1, None));
+    // Asked before it is there.
+    let mut waiting = client.clone();
+    let waiting = tokio::spawn(async move { waiting.check_flow(asked_for_two()).await });
+    let open = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: open, namespace: shop}\n\
+                spec: {podSelector: {}, ingress: [{}]}\n";
+    server.write("open.yaml", open);
+    let answer = waiting.await.unwrap().unwrap().into_inner();
+    assert_eq!((answer.verdict(), answer.revision), (pb::Verdict::Allow, 2));
+    let of_a_cluster = asked(pb::Consistency { resource_version: "1".into(), ..Default::default() });
+    let status = client.check_flow(of_a_cluster).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::InvalidArgument);
+    assert!(status.message().starts_with("consistency.resourceVersion: "), "{}", status.message());
+
+    server.write("bad.yaml", "kind: [unclosed");
+    server.snapshot(|snapshot| snapshot.sources[0].state() == pb::SourceState::Failing).await;
+    let answer = client.check_flow(at_least(2)).await.unwrap().into_inner();
+    assert!(answer.staleness.is_some(), "the manifests are others by now");
+    std::fs::remove_file(server.file("bad.yaml")).unwrap();
+    server.snapshot(|snapshot| snapshot.sources[0].state() == pb::SourceState::Synced).await;
+    let answer = client.check_flow(at_least(2)).await.unwrap().into_inner();
+    assert_eq!(answer.staleness, None);
+    server.stop().await;
+}
+
+fn asked_for_two() -> tonic::Request<pb::CheckFlowRequest> {
+    let consistency = Some(pb::Consistency { revision: 2, ..Default::default() });
+    let mut request =
+        tonic::Request::new(pb::CheckFlowRequest { consistency, ..flow("stranger", "web", 80) });
+    request.set_timeout(std::time::Duration::from_secs(20));
+    request
+}

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use crate::kit::{ControlPlane, GavelServer, NumberedPolicy, Scenario, objects};
 
 const WRITES: u32 = 300;
 const FEW: usize = 500;
+/// Unless `GAVEL_E2E_PODS` says otherwise.
 const MANY: usize = 5500;
 
 pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
@@ -19,16 +20,21 @@ pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
     let kubeconfig = plane.kubeconfig(plane.address)?;
     freshness(scenario, &plane, &kubeconfig).await?;
 
+    let many = match std::env::var("GAVEL_E2E_PODS") {
+        Ok(count) => count.parse().context("GAVEL_E2E_PODS")?,
+        Err(_) => MANY,
+    };
+    ensure!(many > FEW, "{many} pods: at least {FEW} are compared with");
     create_pods(&plane, scenario.name, 0..FEW).await?;
     let few = memory(scenario, &kubeconfig, FEW).await?;
-    create_pods(&plane, scenario.name, FEW..MANY).await?;
-    let many = memory(scenario, &kubeconfig, MANY).await?;
-    for ((how, few), (_, many)) in few.iter().zip(&many) {
-        let a_pod = many.saturating_sub(*few) / u64::try_from(MANY - FEW)?;
+    create_pods(&plane, scenario.name, FEW..many).await?;
+    let with_many = memory(scenario, &kubeconfig, many).await?;
+    for ((how, few), (_, more)) in few.iter().zip(&with_many) {
+        let a_pod = more.saturating_sub(*few) / u64::try_from(many - FEW)?;
         println!(
-            "figures: {how}: {} KiB with {FEW} pods, {} KiB with {MANY}: {a_pod} bytes a pod",
+            "figures: {how}: {} KiB with {FEW} pods, {} KiB with {many}: {a_pod} bytes a pod",
             few / 1024,
-            many / 1024
+            more / 1024
         );
         ensure!(a_pod < 20_000, "{a_pod} bytes a pod");
     }
