@@ -73,15 +73,18 @@ fn flows() {
     let good = r#"{"source":{"ip":"10.0.0.1"},"destination":{"ip":"10.0.0.2"},"port":80}"#;
     let bad = r#"{"source":{"ip":"10.0.0.1"},"port":80}"#;
     let unknown = r#"{"sauce":{}}"#;
-    let input = format!("{good}\n{bad}\n{unknown}\nnothing\n{good}\n");
+    let fresh = r#"{"source":{"ip":"10.0.0.1"},"destination":{"ip":"10.0.0.2"},"port":80,"consistency":{"revision":"2"}}"#;
+    let input = format!("{good}\n{bad}\n{unknown}\nnothing\n{good}\n{fresh}\n");
     let said =
         folder.run(&["check-flow", "--manifests", "manifests", "--requests", "-", "-o", "json"], &input);
     assert_eq!(said.code, 2);
     let answers = said.documents();
-    assert_eq!(answers.len(), 5);
+    assert_eq!(answers.len(), 6);
     assert_eq!(answers[1]["error"]["field"], "destination");
     assert_eq!((&answers[2]["error"]["line"], &answers[3]["error"]["line"]), (&3.into(), &4.into()));
     assert_eq!(answers[4]["verdict"], "VERDICT_ALLOW");
+    // Manifests that are read once do not become fresher.
+    assert_eq!(answers[5]["error"]["field"], "consistency");
 }
 
 #[test]
