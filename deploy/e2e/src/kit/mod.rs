@@ -22,5 +22,5 @@ pub(crate) use http::Response;
 pub(crate) use proxy::{Mode, Proxy};
 pub(crate) use rest::{Rest, path, resource_version};
 pub(crate) use scenario::{Runner, Scenario, in_repository, install_crd};
-pub(crate) use server::{GavelServer, program, seconds};
+pub(crate) use server::{GavelServer, at_least, program, seconds};
 pub(crate) use webhook::{Webhook, WebhookFlags, webhook_name};

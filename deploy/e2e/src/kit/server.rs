@@ -114,7 +114,14 @@ impl GavelServer {
         self.client.clone().admit(with_deadline(request)).await.map(tonic::Response::into_inner)
     }
 
-    /// The same, asked by somebody who does not wait for longer than this.
+    pub(crate) async fn check_flow(
+        &self,
+        request: v1::CheckFlowRequest,
+    ) -> Result<v1::CheckFlowResponse, Status> {
+        self.client.clone().check_flow(with_deadline(request)).await.map(tonic::Response::into_inner)
+    }
+
+    /// An admission, asked by somebody who does not wait for longer than this.
     pub(crate) async fn admit_within(
         &self,
         request: v1::AdmitRequest,

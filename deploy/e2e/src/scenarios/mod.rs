@@ -9,6 +9,7 @@ mod faults_replicas;
 mod faults_restart;
 mod faults_watch;
 mod figures;
+mod flows;
 mod kinds;
 mod meanwhile;
 mod side_by_side;
@@ -22,6 +23,7 @@ pub(crate) fn add_to(runner: &mut Runner) {
     runner.add("faults-watch", |scenario| Box::pin(faults_watch::play(scenario)));
     runner.add("side-by-side", |scenario| Box::pin(side_by_side::play(scenario)));
     runner.add("tutorial", |scenario| Box::pin(tutorial::play(scenario)));
+    runner.add("flows", |scenario| Box::pin(flows::play(scenario)));
     runner.add("empty", |scenario| Box::pin(empty::play(scenario)));
     runner.add("faults-apiserver", |scenario| Box::pin(faults_apiserver::play(scenario)));
     runner.add("faults-restart", |scenario| Box::pin(faults_restart::play(scenario)));
