@@ -93,6 +93,7 @@ impl Stream<'_> {
     ) -> anyhow::Result<()> {
         self.part += 1;
         let before = reviews(self.webhook).await?;
+        let retries_before = retries(self.webhook).await?;
         let (answered, answers) = watch::channel(0);
         let creations = stream::iter(0..PODS).map(async |index| {
             let took = self.create(index).await;
@@ -111,9 +112,10 @@ impl Stream<'_> {
         self.none_is_lost(&before).await.with_context(|| what.to_owned())?;
         println!(
             "faults-replicas: {what}: every answer right; {} of {PODS} pods were answered since, with {} decisions of \
-             the replica that stayed; the slowest of all took {:.0?}",
+             the replica that stayed, {} reviews were asked again; the slowest of all took {:.0?}",
             PODS - answered_then,
             decisions(survivor).await? - decisions_then,
+            retries(self.webhook).await? - retries_before,
             took.iter().max().copied().unwrap_or_default(),
         );
         Ok(())
@@ -265,9 +267,18 @@ async fn reviews(webhook: &Webhook) -> anyhow::Result<BTreeMap<String, u64>> {
 
 /// How many reviews `--on-unavailable` answered.
 async fn unavailable(webhook: &Webhook) -> anyhow::Result<u64> {
+    counter(webhook, "gavel_webhook_unavailable_total").await
+}
+
+/// How many attempts were made after a replica had not answered.
+async fn retries(webhook: &Webhook) -> anyhow::Result<u64> {
+    counter(webhook, "gavel_webhook_retries_total").await
+}
+
+async fn counter(webhook: &Webhook, name: &str) -> anyhow::Result<u64> {
     let metrics = webhook.metrics().await?;
-    let count = metrics.lines().find_map(|line| line.strip_prefix("gavel_webhook_unavailable_total "));
-    Ok(count.context("no gavel_webhook_unavailable_total")?.parse()?)
+    let count = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Ok(count.with_context(|| format!("no {name}"))?.parse()?)
 }
 
 /// Waits until the webhook knows so many replicas that serve.
