@@ -9,6 +9,7 @@
 //! | `kinds` | which kinds, and where an API server has them |
 //! | `reflector` | one kind: find, list, watch, and again |
 //! | `api` | requests to the API server |
+//! | `message` | pages of lists, and lines of watches |
 //! | `known` | what is known of a kind, and what a list or an event changes of it |
 //! | `item`, `trim` | one object, read; a pod, as it is stored |
 //! | `event` | what comes out |
@@ -20,6 +21,7 @@ mod event;
 mod item;
 mod kinds;
 mod known;
+mod message;
 mod reflector;
 pub mod store;
 mod trim;

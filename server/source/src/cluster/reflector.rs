@@ -15,16 +15,14 @@
 use std::time::Duration;
 
 use gavel_engine::object::Kind;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::api::{Api, ApiError, Lines, Status};
 use super::event::{Breakage, Event, Update};
-use super::item::Metadata;
 use super::kinds::{Resource, resources};
 use super::known::Known;
+use super::message::{Bookmark, Line, Page};
 
 /// Objects a page.
 const PAGE: usize = 500;
@@ -57,54 +55,6 @@ enum Next {
     Find,
     List(&'static Resource),
     Watch(&'static Resource, u64),
-}
-
-/// `ListMeta`.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ListMeta {
-    resource_version: String,
-    #[serde(rename = "continue")]
-    token: String,
-}
-
-/// A page of a list.
-#[derive(Deserialize)]
-struct Page<'a> {
-    #[serde(default)]
-    metadata: ListMeta,
-    #[serde(borrow, default)]
-    items: Option<Vec<&'a RawValue>>,
-}
-
-/// A line of a watch.
-#[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(rename = "type")]
-    type_: &'a str,
-    #[serde(borrow)]
-    object: &'a RawValue,
-}
-
-/// The object of a bookmark.
-#[derive(Deserialize)]
-struct Bookmark {
-    metadata: BookmarkMeta,
-}
-
-#[derive(Deserialize)]
-struct BookmarkMeta {
-    #[serde(flatten)]
-    metadata: Metadata,
-    #[serde(default)]
-    annotations: std::collections::BTreeMap<String, String>,
-}
-
-impl BookmarkMeta {
-    /// Whether all that was there at the beginning of a streaming list has been sent (KEP-3157).
-    fn ends_the_list(&self) -> bool {
-        self.annotations.get("k8s.io/initial-events-end").is_some_and(|value| value == "true")
-    }
 }
 
 impl Reflector {
