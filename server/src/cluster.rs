@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::freshness::Writes;
 use crate::keeper::{Kept, keeper};
 use crate::metrics::Metrics;
-use crate::publisher::{CLUSTER, Publisher};
+use crate::publisher::{CLUSTER, Publisher, kinds_of};
 use crate::status::{Finding, SourceState};
 
 /// Updates that are published together, at most: under a storm of changes a snapshot each would be wasted.
@@ -70,6 +70,7 @@ pub(crate) async fn follow(
         follower.kept = Some(kept);
         keeping.spawn(keep);
     }
+    follower.draft = Some(follower.publisher.next());
     let options = WatchOptions {
         watch_seconds: config.watch_seconds,
         streams_lists: config.streaming_lists,
@@ -112,7 +113,7 @@ struct Follower {
     /// When each kind was last heard from; kinds that were not listed in this process are missing.
     heard: BTreeMap<Kind, Instant>,
     pending: Batch,
-    /// What was listed so far, until everything was listed once.
+    /// What was listed so far; it is published once everything was listed, and from then on there is none.
     draft: Option<Snapshot>,
 }
 
@@ -156,7 +157,7 @@ impl Follower {
     async fn take(&mut self, events: Vec<Event>) -> anyhow::Result<()> {
         for event in events {
             match event {
-                Event::Heard(update) => self.heard(update),
+                Event::Heard(kind, update) => self.heard(kind, update),
                 Event::Ended(kind) => self.ended(kind),
                 Event::Broken { kind, reason, detail } => {
                     self.metrics.watch_broke(kind, reason);
@@ -164,15 +165,16 @@ impl Follower {
                 }
             }
         }
-        if self.draft.is_none() && self.publisher.current().is_none() {
-            self.draft = Some(self.publisher.next());
+        if let Some(draft) = self.draft.take() {
+            let listed = std::mem::take(&mut self.pending.changes);
+            self.draft = Some(fold(draft, listed).await?);
         }
         if self.heard.len() < WATCHED.len() {
-            return self.draft().await;
+            return Ok(());
         }
         let Batch { changes, writes, stored } = std::mem::take(&mut self.pending);
         if let Some(draft) = self.draft.take() {
-            let revision = self.publisher.publish_draft(draft, changes, WATCHED.to_vec(), &writes);
+            let revision = self.publisher.publish_draft(draft, WATCHED.to_vec(), &writes);
             tracing::info!(revision, "everything is listed, first snapshot published");
         } else if changes.is_empty() {
             self.publisher.advance(&writes);
@@ -191,38 +193,14 @@ impl Follower {
         Ok(())
     }
 
-    /// Folds what was listed so far into a snapshot that is published once everything has been listed.
-    async fn draft(&mut self) -> anyhow::Result<()> {
-        let changes = std::mem::take(&mut self.pending.changes);
-        let mut draft = match self.draft.take() {
-            Some(draft) => draft,
-            None => self.publisher.next(),
-        };
-        self.draft = Some(if changes.len() < FEW {
-            draft.draft(changes);
-            draft
-        } else {
-            tokio::task::spawn_blocking(move || {
-                draft.draft(changes);
-                draft
-            })
-            .await?
-        });
-        Ok(())
-    }
-
-    /// Folding thousands of objects takes a while; the other tasks of this thread are not to wait for it.
     async fn publish(&self, changes: Vec<Change>, writes: Vec<Writes>) -> anyhow::Result<u64> {
-        if changes.len() < FEW {
-            return Ok(self.publisher.publish(changes, &writes));
-        }
-        let publisher = self.publisher.clone();
-        Ok(tokio::task::spawn_blocking(move || publisher.publish(changes, &writes)).await?)
+        let changed = kinds_of(&changes);
+        let next = fold(self.publisher.next(), changes).await?;
+        Ok(self.publisher.publish_draft(next, changed, &writes))
     }
 
-    fn heard(&mut self, update: Update) {
-        let Update { kind, listed, absent, changes, stored, set_aside, resource_version, written } = update;
-        let Some(kind) = kind else { return };
+    fn heard(&mut self, kind: Kind, update: Update) {
+        let Update { listed, absent, changes, stored, set_aside, resource_version, written } = update;
         let now = Instant::now();
         self.pending.changes.extend(changes);
         self.pending.stored.extend(stored);
@@ -283,6 +261,16 @@ impl Follower {
             status.detail = detail;
         });
     }
+}
+
+/// Folding thousands of objects takes a while; the other tasks of this thread are not to wait for it.
+async fn fold(mut draft: Snapshot, changes: Vec<Change>) -> anyhow::Result<Snapshot> {
+    let is_quick = changes.len() < FEW;
+    let fold = move || {
+        draft.draft(changes);
+        draft
+    };
+    Ok(if is_quick { fold() } else { tokio::task::spawn_blocking(fold).await? })
 }
 
 /// One finding an error of the object; at least one, so that none goes unnamed.

@@ -32,10 +32,11 @@ pub(crate) fn keeper(
         // What is not on disk yet. The latest of each object, so that a disk that fails for long costs no more memory
         // than the objects are worth.
         let mut waiting: HashMap<ObjectKey, Stored> = HashMap::new();
+        let by_key = |stored: Stored| (stored.key.clone(), stored);
         while let Some(batch) = batches.recv().await {
-            waiting.extend(batch.into_iter().map(|stored| (stored.key.clone(), stored)));
+            waiting.extend(batch.into_iter().map(by_key));
             while let Ok(more) = batches.try_recv() {
-                waiting.extend(more.into_iter().map(|stored| (stored.key.clone(), stored)));
+                waiting.extend(more.into_iter().map(by_key));
             }
             let is_due = noted.is_none_or(|noted| noted.elapsed() >= NOTE);
             if waiting.is_empty() && !is_due {
@@ -53,7 +54,7 @@ pub(crate) fn keeper(
             if let Err((error, batch)) = written.await? {
                 metrics.store_failed();
                 tracing::error!(%error, "what was published could not be kept on disk; tried again with what comes next");
-                waiting = batch.into_iter().map(|stored| (stored.key.clone(), stored)).collect();
+                waiting.extend(batch.into_iter().map(by_key));
             }
         }
         Ok(())

@@ -63,7 +63,6 @@ async fn take(publisher: &Arc<Publisher>, event: Event) -> anyhow::Result<()> {
             // Folding thousands of objects takes a while; the other tasks of this thread are not to wait for it.
             let writer = publisher.clone();
             let revision = tokio::task::spawn_blocking(move || writer.publish(changes, &[])).await?;
-
             tracing::info!(revision, changes = count, "snapshot published");
         }
         Event::Unchanged => {

@@ -91,7 +91,9 @@ impl Publisher {
     /// Folds changes in and publishes what comes out, which then holds these writes. Called by one task alone.
     pub fn publish(&self, changes: Vec<Change>, writes: &[Writes]) -> u64 {
         let changed = kinds_of(&changes);
-        self.publish_draft(self.next(), changes, changed, writes)
+        let mut next = self.next();
+        next.draft(changes);
+        self.publish_draft(next, changed, writes)
     }
 
     /// A draft of the next snapshot: so far as the current one is.
@@ -101,15 +103,8 @@ impl Publisher {
         last.as_ref().map_or(&empty, |published| &published.snapshot).apply([])
     }
 
-    /// Publishes a draft, with further changes folded in. Called by the task that [`publish`](Self::publish)es.
-    pub fn publish_draft(
-        &self,
-        mut snapshot: Snapshot,
-        changes: Vec<Change>,
-        changed: Vec<Kind>,
-        writes: &[Writes],
-    ) -> u64 {
-        snapshot.draft(changes);
+    /// Publishes a draft, in which objects of these kinds changed. Called by one task alone.
+    pub fn publish_draft(&self, snapshot: Snapshot, changed: Vec<Kind>, writes: &[Writes]) -> u64 {
         let revision = snapshot.revision();
         let mut versions = self.versions().by_kind();
         for write in writes.iter().filter(|write| write.until > 0) {
@@ -207,7 +202,8 @@ impl Publisher {
     }
 }
 
-fn kinds_of(changes: &[Change]) -> Vec<Kind> {
+/// Kinds of the objects that changed.
+pub(crate) fn kinds_of(changes: &[Change]) -> Vec<Kind> {
     let mut seen = Kind::ALL.map(|kind| (kind, false));
     for change in changes {
         let kind = match change {

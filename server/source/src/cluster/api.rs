@@ -44,6 +44,19 @@ pub(super) enum ApiError {
     Unreadable(String),
 }
 
+impl ApiError {
+    /// Whether a watch cannot go on from where it was.
+    pub(super) fn needs_a_list(&self) -> bool {
+        match self {
+            ApiError::Expired(_) | ApiError::Unreadable(_) => true,
+            // For another reason than that it is busy or does not know us: the version may be ahead of an etcd that was
+            // restored from a backup.
+            ApiError::Refused { code, .. } => !matches!(code, 401 | 403 | 429 | 503),
+            ApiError::Absent(_) | ApiError::Silent(_) | ApiError::Connection(_) => false,
+        }
+    }
+}
+
 /// Talks to one API server.
 #[derive(Clone)]
 pub(super) struct Api {

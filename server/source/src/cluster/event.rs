@@ -13,7 +13,7 @@ pub const ENDED_SHOWS: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub enum Event {
     /// The API server was heard from.
-    Heard(Update),
+    Heard(Kind, Update),
     /// A watch has ended as it was asked to: everything up to [`ENDED_SHOWS`] ago has been heard.
     Ended(Kind),
     /// The watch is broken, and is tried again; what was known stays.
@@ -55,8 +55,6 @@ impl Breakage {
 /// What was heard: what is new of one kind.
 #[derive(Debug, Default)]
 pub struct Update {
-    /// Which kind; [`Update::of`] sets it.
-    pub kind: Option<Kind>,
     /// The kind was listed whole: from now on it is known.
     pub listed: bool,
     /// The API server does not have the kind. Then `listed` is set, too.
@@ -71,13 +69,6 @@ pub struct Update {
     pub resource_version: u64,
     /// The resourceVersions of the objects seen.
     pub written: Vec<u64>,
-}
-
-impl Update {
-    /// An update of a kind, with nothing in it.
-    pub fn of(kind: Kind) -> Self {
-        Self { kind: Some(kind), ..Self::default() }
-    }
 }
 
 /// An object as it is stored.

@@ -26,9 +26,11 @@ mod reflector;
 pub mod store;
 mod trim;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use gavel_engine::Object;
+use gavel_engine::object::Kind;
 use kube::Client;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -69,13 +71,13 @@ pub fn watch(
 ) -> (mpsc::Receiver<Event>, JoinSet<()>) {
     let (events, receiver) = mpsc::channel(WAITING);
     let mut tasks = JoinSet::new();
-    let mut restored = restored;
+    let mut by_kind: HashMap<Kind, Vec<Object>> = HashMap::new();
+    for object in restored {
+        by_kind.entry(object.kind()).or_default().push(object);
+    }
     let silence = Duration::from_secs(u64::from(options.watch_seconds)) + GRACE;
     for kind in WATCHED {
-        let (of_kind, others): (Vec<Object>, Vec<Object>) =
-            restored.into_iter().partition(|object| object.kind() == kind);
-        restored = others;
-        let known = known::Known::new(kind, of_kind, options.stores);
+        let known = known::Known::new(kind, by_kind.remove(&kind).unwrap_or_default(), options.stores);
         let api = api::Api::new(client.clone(), silence);
         let reflector = reflector::Reflector::new(
             kind,

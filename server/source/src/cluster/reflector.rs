@@ -106,7 +106,7 @@ impl Reflector {
 
     /// The API server says that it does not have the kind, so there are no objects of it.
     async fn absent(&mut self) -> Result<Next, Deaf> {
-        let mut update = Update { absent: true, ..Update::of(self.kind) };
+        let mut update = Update { absent: true, ..Update::default() };
         self.known.clear(&mut update);
         self.tell(update).await?;
         sleep(Duration::from_secs(u64::from(self.watch_seconds).clamp(1, 5))).await;
@@ -114,7 +114,7 @@ impl Reflector {
     }
 
     async fn list(&mut self, resource: &'static Resource) -> Result<Next, Deaf> {
-        let mut update = Update::of(self.kind);
+        let mut update = Update::default();
         let listed = match self.lists_by_streaming().await {
             Ok(true) => self.streaming_list(resource, &mut update).await?,
             Ok(false) => self.paged_list(resource, &mut update).await?,
@@ -255,14 +255,7 @@ impl Reflector {
                 Ok(Next::Watch(resource, since))
             }
             Err(ApiError::Absent(_)) => self.is_it_absent(resource).await,
-            // Refused for another reason than that it is busy or does not know us: the version may be ahead of an etcd
-            // that was restored from a backup.
-            Err(ApiError::Refused { code, message }) if !matches!(code, 401 | 403 | 429 | 503) => {
-                self.failed(&ApiError::Refused { code, message }, Next::List(resource)).await
-            }
-            Err(error @ (ApiError::Expired(_) | ApiError::Unreadable(_))) => {
-                self.failed(&error, Next::List(resource)).await
-            }
+            Err(error) if error.needs_a_list() => self.failed(&error, Next::List(resource)).await,
             Err(error) => self.failed(&error, Next::Watch(resource, since)).await,
         }
     }
@@ -275,7 +268,7 @@ impl Reflector {
                 Ok(None) => return Ok(Ok(())),
                 Err(error) => return Ok(Err(error)),
             };
-            let mut update = Update::of(self.kind);
+            let mut update = Update::default();
             if let Err(error) = self.take(&line, &mut update) {
                 return Ok(Err(error));
             }
@@ -310,18 +303,18 @@ impl Reflector {
 
     /// Tells the part of a list that was read so far.
     async fn tell_part(&self, update: &mut Update) -> Result<(), Deaf> {
-        let part = std::mem::replace(update, Update::of(self.kind));
+        let part = std::mem::take(update);
         if part.changes.is_empty() && part.set_aside.is_none() {
             return Ok(());
         }
         // Only at the end of a list all is there up to its version.
         let part = Update { resource_version: 0, ..part };
-        self.events.send(Event::Heard(part)).await.map_err(|_| Deaf)
+        self.events.send(Event::Heard(self.kind, part)).await.map_err(|_| Deaf)
     }
 
     async fn tell(&mut self, update: Update) -> Result<(), Deaf> {
         self.retry = RETRY.0;
-        self.events.send(Event::Heard(update)).await.map_err(|_| Deaf)
+        self.events.send(Event::Heard(self.kind, update)).await.map_err(|_| Deaf)
     }
 
     /// Tells that something went wrong, waits a while, and goes on with `next`.
