@@ -120,6 +120,7 @@ fn to_response(uid: String, revision: u64, decision: Decision) -> pb::AdmitRespo
         ledger: ledger.map(to_ledger),
         decided_in: decided_in.into(),
         staleness: None,
+        decision_id: String::new(),
     }
 }
 

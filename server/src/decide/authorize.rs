@@ -51,6 +51,7 @@ pub fn authorize(
         revision: snapshot.revision(),
         grant: answer.grant.map(|grant| to_grant(grant, "")),
         staleness: None,
+        decision_id: String::new(),
     })
 }
 

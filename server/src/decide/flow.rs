@@ -58,6 +58,7 @@ pub fn check_flow(
         revision: snapshot.revision(),
         warnings,
         staleness: None,
+        decision_id: String::new(),
     })
 }
 

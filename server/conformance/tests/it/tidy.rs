@@ -12,11 +12,13 @@ fn root() -> PathBuf {
 }
 
 /// Folder of each crate.
-const CRATES: [(&str, &str); 9] = [
+const CRATES: [(&str, &str); 11] = [
     ("gavel-proto", "proto"),
     ("gavel-engine", "server/engine"),
     ("gavel-source", "server/source"),
+    ("gavel-access", "server/access"),
     ("gavel-server", "server"),
+    ("gavel-tls", "client/tls"),
     ("gavel-client", "client/rust"),
     ("gavel-cli", "client/cli"),
     ("gavel-webhook", "client/webhook"),
@@ -37,9 +39,11 @@ fn arrows_between_crates() {
         ("gavel-proto", &[][..]),
         ("gavel-engine", &[]),
         ("gavel-source", &["gavel-engine"]),
-        ("gavel-server", &["gavel-engine", "gavel-source", "gavel-proto"]),
-        ("gavel-client", &["gavel-proto"]),
-        ("gavel-webhook", &["gavel-client"]),
+        ("gavel-tls", &[]),
+        ("gavel-access", &["gavel-engine", "gavel-tls"]),
+        ("gavel-server", &["gavel-engine", "gavel-source", "gavel-access", "gavel-tls", "gavel-proto"]),
+        ("gavel-client", &["gavel-proto", "gavel-tls"]),
+        ("gavel-webhook", &["gavel-client", "gavel-tls"]),
         ("gavel-cli", &["gavel-client", "gavel-engine", "gavel-source", "gavel-server", "gavel-proto"]),
     ]);
     for (name, folder) in CRATES {

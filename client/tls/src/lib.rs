@@ -1,0 +1,1 @@
+//! Certificates, keys and authorities from PEM files that are followed, and rustls configurations made of them.

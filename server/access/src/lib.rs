@@ -1,0 +1,1 @@
+//! Who asks, by certificate or token, and what they may call.
