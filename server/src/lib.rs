@@ -13,6 +13,7 @@ pub mod decide;
 pub mod freshness;
 mod grpc;
 mod keeper;
+mod limits;
 mod manifests;
 mod metrics;
 pub mod publisher;

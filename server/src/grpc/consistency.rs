@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
+use super::deadline;
 use crate::decide::invalid;
 use crate::freshness::{Wanted, WantedVersion};
 use crate::publisher::Publisher;
@@ -77,7 +78,8 @@ pub(super) async fn wait(
     if publisher.satisfies(wanted) {
         return Ok(());
     }
-    let time = match deadline(metadata) {
+    let deadline = metadata.get("grpc-timeout").and_then(|value| deadline::read(value.to_str().ok()?));
+    let time = match deadline {
         Some(deadline) => deadline.saturating_sub((deadline / 10).clamp(MARGIN.0, MARGIN.1)).min(most),
         None => most,
     };
@@ -132,46 +134,4 @@ fn missing(publisher: &Publisher, wanted: &Wanted, waited: Duration) -> String {
     }
     text.pop();
     text
-}
-
-/// The time that the caller gives, `grpc-timeout` of the gRPC protocol: at most eight digits, and a unit.
-fn deadline(metadata: &MetadataMap) -> Option<Duration> {
-    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let number: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
-    match unit {
-        "H" => Some(Duration::from_secs(number * 3600)),
-        "M" => Some(Duration::from_secs(number * 60)),
-        "S" => Some(Duration::from_secs(number)),
-        "m" => Some(Duration::from_millis(number)),
-        "u" => Some(Duration::from_micros(number)),
-        "n" => Some(Duration::from_nanos(number)),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn deadlines_of_the_protocol() {
-        for (text, read) in [
-            ("5S", Some(Duration::from_secs(5))),
-            ("100m", Some(Duration::from_millis(100))),
-            ("99999999u", Some(Duration::from_micros(99_999_999))),
-            ("1H", Some(Duration::from_secs(3600))),
-            ("2M", Some(Duration::from_secs(120))),
-            ("7n", Some(Duration::from_nanos(7))),
-            ("123456789m", None),
-            ("S", None),
-            ("", None),
-            ("5x", None),
-            ("-5S", None),
-        ] {
-            let mut metadata = MetadataMap::new();
-            metadata.insert("grpc-timeout", text.parse().unwrap());
-            assert_eq!(deadline(&metadata), read, "{text:?}");
-        }
-    }
 }

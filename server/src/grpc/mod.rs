@@ -1,6 +1,7 @@
 //! What callers see: the gRPC services, and the sockets they are served on.
 
 mod consistency;
+mod deadline;
 mod incoming;
 mod revisions;
 mod service;
