@@ -1,5 +1,9 @@
 //! What the webhook can be told: flags, then environment, then defaults.
 
+mod callers;
+mod servers;
+mod traces;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,6 +11,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use callers::Callers;
+pub use servers::Access;
+pub use traces::Traces;
 
 /// Admission webhook: answers a Kubernetes API server's AdmissionReviews with the decisions of gavel-server.
 #[derive(Debug, Parser)]
@@ -42,17 +50,27 @@ pub enum Command {
 /// The settings of a webhook that serves.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
-    /// Replicas of gavel-server: HOST:PORT (every address of the host), http://HOST:PORT or unix:PATH. May be repeated
+    /// Replicas of gavel-server: HOST:PORT (every address of the host), https://HOST:PORT, http://HOST:PORT or
+    /// unix:PATH. May be repeated
     #[arg(long, value_name = "ADDR", env = "GAVEL_WEBHOOK_SERVER", num_args = 1.., value_delimiter = ',', required = true)]
     pub server: Vec<String>,
 
-    /// Where to serve HTTPS: /mutate and /validate
+    /// How the servers are reached, and who asks them
+    #[command(flatten)]
+    pub access: Access,
+
+    /// Where to serve HTTPS: /mutate and /validate. The API server must be able to reach it; whoever else can may ask
+    /// what policies say of an object, unless --client-ca keeps them out
     #[arg(long, value_name = "ADDR", env = "GAVEL_WEBHOOK_LISTEN", default_value = "127.0.0.1:9443")]
     pub listen: SocketAddr,
 
     /// Where to serve /metrics, /livez and /readyz over HTTP
     #[arg(long, value_name = "ADDR", env = "GAVEL_WEBHOOK_ADMIN_LISTEN", default_value = "127.0.0.1:9444")]
     pub admin_listen: SocketAddr,
+
+    /// Allow an --admin-listen that others can reach: they see figures, and the servers' addresses
+    #[arg(long, env = "GAVEL_WEBHOOK_ADMIN_INSECURE")]
+    pub admin_insecure: bool,
 
     /// Certificate chain to serve with, in PEM; read again whenever it changes
     #[arg(long, value_name = "FILE", env = "GAVEL_WEBHOOK_TLS_CERT", requires = "tls_key")]
@@ -89,7 +107,11 @@ pub struct Config {
     #[arg(long, value_name = "WORDS", env = "GAVEL_WEBHOOK_MESSAGES", default_value = "explained")]
     pub messages: Messages,
 
-    /// How often the files of the certificate are looked at, in seconds
+    /// Who may ask, and how much at a time
+    #[command(flatten)]
+    pub callers: Callers,
+
+    /// How often the files of certificates and tokens are looked at, in seconds
     #[arg(
         long,
         value_name = "SECONDS",
@@ -99,9 +121,18 @@ pub struct Config {
     )]
     pub reload_seconds: u64,
 
-    /// How long requests in flight may take once the webhook was told to stop, in seconds
+    /// How long to go on serving once the webhook was told to stop and readiness is gone, in seconds: until API servers
+    /// have heard that it leaves
+    #[arg(long, value_name = "SECONDS", env = "GAVEL_WEBHOOK_DRAIN_DELAY_SECONDS", default_value_t = 0)]
+    pub drain_delay_seconds: u64,
+
+    /// How long requests in flight may take after that, in seconds
     #[arg(long, value_name = "SECONDS", env = "GAVEL_WEBHOOK_DRAIN_SECONDS", default_value_t = 20)]
     pub drain_seconds: u64,
+
+    /// Where traces go, and how many
+    #[command(flatten)]
+    pub traces: Traces,
 
     /// What to log: error, warn, info, debug, or filters such as `gavel_webhook=debug`
     #[arg(long, value_name = "FILTER", env = "GAVEL_WEBHOOK_LOG", default_value = "info")]
@@ -266,6 +297,12 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, cl
 
 impl Config {
     fn check(&self) -> Result<(), &'static str> {
+        if !self.admin_listen.ip().is_loopback() && !self.admin_insecure {
+            return Err(
+                "--admin-listen can be reached by others, who would see figures and the servers' addresses: listen on \
+                 a loopback address, or say --admin-insecure",
+            );
+        }
         if self.tls_cert.is_none() && self.self_issued.is_none() {
             return Err(
                 "--tls-cert FILE and --tls-key FILE, or --self-issued NAMESPACE/SECRET, must be given: \
@@ -288,8 +325,10 @@ impl Config {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
             server,
+            access: Access::default(),
             listen: loopback,
             admin_listen: loopback,
+            admin_insecure: false,
             tls_cert: Some(tls_cert),
             tls_key: Some(tls_key),
             self_issued: None,
@@ -297,8 +336,11 @@ impl Config {
             on_unavailable: OnUnavailable::Deny,
             max_request_bytes: 8 * 1024 * 1024,
             messages: Messages::Explained,
+            callers: Callers::default(),
             reload_seconds: 1,
+            drain_delay_seconds: 0,
             drain_seconds: 5,
+            traces: Traces::default(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
         }
