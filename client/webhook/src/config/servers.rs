@@ -1,0 +1,41 @@
+//! How the servers are reached, and who asks them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// How the servers are reached, and who asks them.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Servers")]
+pub struct Access {
+    /// Ask servers over TLS: the authorities of their certificates, in PEM, and no others. Read again when changed.
+    /// Over unix sockets no TLS is spoken
+    #[arg(long, value_name = "FILE", env = "GAVEL_WEBHOOK_SERVER_CA")]
+    pub server_ca: Option<PathBuf>,
+
+    /// Name that the servers' certificates must be for [default: the host of the address]
+    #[arg(long, value_name = "NAME", env = "GAVEL_WEBHOOK_SERVER_NAME", requires = "server_ca")]
+    pub server_name: Option<String>,
+
+    /// Certificate to show to the servers, followed by its intermediates, in PEM. Read again when changed
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "GAVEL_WEBHOOK_CLIENT_CERT",
+        requires = "client_key",
+        requires = "server_ca"
+    )]
+    pub client_cert: Option<PathBuf>,
+
+    /// Private key of the client certificate, in PEM
+    #[arg(long, value_name = "FILE", env = "GAVEL_WEBHOOK_CLIENT_KEY", requires = "client_cert")]
+    pub client_key: Option<PathBuf>,
+
+    /// Token to send to the servers (`authorization: Bearer …`), such as a service account's. Read again when changed
+    #[arg(long, value_name = "FILE", env = "GAVEL_WEBHOOK_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Send the token also without TLS to addresses that are not loopback: whoever sees the packets can use it
+    #[arg(long, env = "GAVEL_WEBHOOK_TOKEN_WITHOUT_TLS", requires = "token_file")]
+    pub token_without_tls: bool,
+}
