@@ -1,7 +1,6 @@
 //! The operator's side: `/livez`, `/readyz` and `/metrics` over HTTP.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -22,7 +21,7 @@ pub(crate) struct Admin {
     /// How old the snapshot may be; none: as old as it likes.
     pub(crate) unready_after: Option<Duration>,
     /// Set once the server was told to stop: readiness falls first.
-    pub(crate) draining: AtomicBool,
+    pub(crate) draining: tokio_util::sync::CancellationToken,
 }
 
 impl Admin {
@@ -30,7 +29,7 @@ impl Admin {
     /// too old, or the server stops. A manifest that cannot be read takes no readiness away: the last good state is
     /// what somebody wrote, however old.
     pub(crate) fn is_ready(&self) -> bool {
-        self.publisher.current().is_some() && !self.is_too_old() && !self.draining.load(Ordering::Relaxed)
+        self.publisher.current().is_some() && !self.is_too_old() && !self.draining.is_cancelled()
     }
 
     fn is_too_old(&self) -> bool {
@@ -56,7 +55,7 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
         text.push_str(&what);
         text.push('\n');
     };
-    let draining = admin.draining.load(Ordering::Relaxed);
+    let draining = admin.draining.is_cancelled();
     line(!draining, if draining { "draining".to_owned() } else { "serving".to_owned() });
     match admin.publisher.published() {
         Some(published) => line(true, format!("snapshot revision {}", published.snapshot.revision())),

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use gavel_engine::object::Kind;
@@ -115,6 +115,8 @@ struct Follower {
     pending: Batch,
     /// What was listed so far; it is published once everything was listed, and from then on there is none.
     draft: Option<Snapshot>,
+    /// How long that took so far.
+    drafting: Duration,
 }
 
 /// What several updates come to.
@@ -128,7 +130,7 @@ struct Batch {
 impl Follower {
     fn new(publisher: Arc<Publisher>, metrics: Arc<Metrics>) -> Self {
         let pending = Batch::default();
-        Self { publisher, metrics, kept: None, heard: BTreeMap::new(), pending, draft: None }
+        Self { publisher, metrics, kept: None, heard: BTreeMap::new(), pending, draft: None, drafting: Duration::ZERO }
     }
 
     /// Publishes what an earlier process kept, if that was whole.
@@ -167,13 +169,16 @@ impl Follower {
         }
         if let Some(draft) = self.draft.take() {
             let listed = std::mem::take(&mut self.pending.changes);
-            self.draft = Some(fold(draft, listed).await?);
+            let (draft, took) = fold(draft, listed).await?;
+            self.draft = Some(draft);
+            self.drafting += took;
         }
         if self.heard.len() < WATCHED.len() {
             return Ok(());
         }
         let Batch { changes, writes, stored } = std::mem::take(&mut self.pending);
         if let Some(draft) = self.draft.take() {
+            self.publisher.built(self.drafting);
             let revision = self.publisher.publish_draft(draft, WATCHED.to_vec(), &writes);
             tracing::info!(revision, "everything is listed, first snapshot published");
         } else if changes.is_empty() {
@@ -195,7 +200,8 @@ impl Follower {
 
     async fn publish(&self, changes: Vec<Change>, writes: Vec<Writes>) -> anyhow::Result<u64> {
         let changed = kinds_of(&changes);
-        let next = fold(self.publisher.next(), changes).await?;
+        let (next, took) = fold(self.publisher.next(), changes).await?;
+        self.publisher.built(took);
         Ok(self.publisher.publish_draft(next, changed, &writes))
     }
 
@@ -263,12 +269,14 @@ impl Follower {
     }
 }
 
-/// Folding thousands of objects takes a while; the other tasks of this thread are not to wait for it.
-async fn fold(mut draft: Snapshot, changes: Vec<Change>) -> anyhow::Result<Snapshot> {
+/// Folds, and tells how long it took. Folding thousands of objects takes a while; the other tasks of this thread are not
+/// to wait for it.
+async fn fold(mut draft: Snapshot, changes: Vec<Change>) -> anyhow::Result<(Snapshot, Duration)> {
     let is_quick = changes.len() < FEW;
     let fold = move || {
+        let started = Instant::now();
         draft.draft(changes);
-        draft
+        (draft, started.elapsed())
     };
     Ok(if is_quick { fold() } else { tokio::task::spawn_blocking(fold).await? })
 }

@@ -20,6 +20,7 @@ pub mod publisher;
 pub mod run;
 pub mod status;
 pub mod telemetry;
+mod wiring;
 
 pub use config::Config;
 pub use run::{Running, start};

@@ -4,7 +4,7 @@
 //! waits for them. The state of the sources is kept beside it: a source that fails changes no answer, it only shows.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
@@ -48,6 +48,17 @@ pub struct Publisher {
     /// Counts whatever may let somebody who waits go on.
     progress: watch::Sender<u64>,
     revisions: broadcast::Sender<Arc<Published>>,
+    /// Who is told how long building a snapshot took.
+    built: OnceLock<Built>,
+}
+
+/// Is told how long building a snapshot took.
+struct Built(Box<dyn Fn(Duration) + Send + Sync>);
+
+impl std::fmt::Debug for Built {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Built")
+    }
 }
 
 impl Publisher {
@@ -64,6 +75,7 @@ impl Publisher {
             versions: Mutex::new(Versions::default()),
             progress: watch::Sender::new(0),
             revisions: broadcast::Sender::new(REVISIONS),
+            built: OnceLock::new(),
         }
     }
 
@@ -91,9 +103,23 @@ impl Publisher {
     /// Folds changes in and publishes what comes out, which then holds these writes. Called by one task alone.
     pub fn publish(&self, changes: Vec<Change>, writes: &[Writes]) -> u64 {
         let changed = kinds_of(&changes);
+        let started = Instant::now();
         let mut next = self.next();
         next.draft(changes);
+        self.built(started.elapsed());
         self.publish_draft(next, changed, writes)
+    }
+
+    /// Has somebody told how long building each snapshot takes; the first one who asks.
+    pub fn on_built(&self, tell: impl Fn(Duration) + Send + Sync + 'static) {
+        let _ = self.built.set(Built(Box::new(tell)));
+    }
+
+    /// Building a snapshot took so long.
+    pub fn built(&self, took: Duration) {
+        if let Some(Built(tell)) = self.built.get() {
+            tell(took);
+        }
     }
 
     /// A draft of the next snapshot: so far as the current one is.

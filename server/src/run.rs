@@ -2,31 +2,29 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
 use crate::admin::{self, Admin};
-use crate::cluster;
-use crate::config::{Config, Evaluator};
-use crate::grpc::{self, Bound, Service};
-use crate::manifests;
-use crate::metrics::Metrics;
+use crate::config::Config;
+use crate::grpc::{self, Bound};
+use crate::metrics::{Metrics, Standing};
 use crate::publisher::Publisher;
+use crate::{cluster, manifests, wiring};
 
 /// Name of the service, as health checks ask for it.
 const SERVICE: &str = "gavel.v1.PolicyDecision";
 /// How often it is looked whether the snapshot has grown too old.
 const HEALTH: Duration = Duration::from_millis(500);
+/// How long what is left may take once the last request was answered or cut off.
+const LAST: Duration = Duration::from_secs(5);
 
 /// A server that runs.
 #[derive(Debug)]
@@ -38,86 +36,108 @@ pub struct Running {
     publisher: Arc<Publisher>,
     /// Turns true once health says so, too.
     serving: watch::Receiver<bool>,
+    ends: Ends,
+    drain_delay: Duration,
+    /// What serves gRPC.
+    services: JoinSet<anyhow::Result<()>>,
+    /// What is needed for as long as requests are answered: sources, probes, metrics.
+    others: JoinSet<anyhow::Result<()>>,
+}
+
+/// What has the parts of a server end, one after the other.
+#[derive(Clone, Debug, Default)]
+struct Ends {
+    /// Not ready any more, and still serving.
+    draining: CancellationToken,
+    /// No more connections; those that are open end with their requests.
     stop: CancellationToken,
-    tasks: JoinSet<anyhow::Result<()>>,
+    /// Connections are cut.
+    cut: CancellationToken,
+    /// Nobody needs sources, probes and metrics any more.
+    over: CancellationToken,
 }
 
 /// Starts a server: binds its sockets, and begins to read its source.
 ///
 /// # Errors
-/// When an address cannot be bound.
+/// When an address cannot be bound, or files of certificates or keys cannot be used.
 pub async fn start(config: Config) -> anyhow::Result<Running> {
     let publisher = Arc::new(if config.cluster {
         Publisher::new(cluster::sources())
     } else {
         Publisher::new([manifests::SOURCE.to_owned()])
     });
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::new(config.looks_at_admissions()));
+    let told = metrics.clone();
+    publisher.on_built(move |took| told.built(took));
+    let tls = wiring::tls(&config, &metrics).await?;
+    let access = wiring::access(&config).await?;
     let mut bound = Vec::new();
     for listen in &config.listen {
-        bound.push(grpc::bind(listen).await?);
+        bound.push(grpc::bind(listen, config.access.unix_socket_mode.map(|mode| mode.0)).await?);
     }
     let admin_listener = TcpListener::bind(config.admin_listen)
         .await
         .with_context(|| format!("--admin-listen {}: cannot bind", config.admin_listen))?;
     let admin_address = admin_listener.local_addr()?;
 
-    let stop = CancellationToken::new();
-    let mut tasks = JoinSet::new();
+    let ends = Ends::default();
     let health = tonic_health::server::HealthReporter::new();
     // HealthReporter::new reports the empty service as serving.
     health.set_service_status("", ServingStatus::NotServing).await;
     health.set_service_status(SERVICE, ServingStatus::NotServing).await;
-    let service = Arc::new(Service {
-        publisher: publisher.clone(),
-        metrics: metrics.clone(),
-        admission: !config.evaluators.contains(&Evaluator::None),
-        max_wait: Duration::from_secs(config.max_wait_seconds),
-        stop: stop.clone(),
+    let service = Arc::new(wiring::service(&config, publisher.clone(), metrics.clone(), ends.stop.clone()));
+    let serving = grpc::Serving {
+        shared: wiring::shared(&config, publisher.clone(), metrics.clone(), access),
+        routes: grpc::routes(service, health.clone(), config.limits.max_request_bytes)?,
+        connections: wiring::connections(&config),
+        settings: wiring::connection_settings(&config),
+        tls,
+        stop: ends.stop.clone(),
+        cut: ends.cut.clone(),
+    };
+    metrics.watch(Standing {
+        shared: Arc::downgrade(&serving.shared),
+        connections: serving.connections.clone(),
+        tls: serving.tls.clone(),
     });
-    let routes = grpc::routes(service, health.clone(), config.max_request_bytes)?;
 
+    let mut services = JoinSet::new();
     let mut listening = Vec::new();
     for socket in bound {
-        let router = Server::builder().add_routes(routes.clone());
-        let stopped = stop.clone().cancelled_owned();
-        match socket {
-            Bound::Tcp(listener) => {
-                listening.push(listener.local_addr()?.to_string());
-                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-                tasks.spawn(async move { Ok(router.serve_with_incoming_shutdown(incoming, stopped).await?) });
+        listening.push(socket.to_string());
+        let serving = serving.clone();
+        services.spawn(async move {
+            match socket {
+                Bound::Tcp(listener, _) => serving.tcp(listener).await,
+                Bound::Unix(listener, file) => serving.unix(listener, file).await,
             }
-            Bound::Unix(listener, file) => {
-                listening.push(format!("unix:{}", file.path().display()));
-                let incoming = tokio_stream::wrappers::UnixListenerStream::new(listener);
-                tasks.spawn(async move {
-                    let served = router.serve_with_incoming_shutdown(incoming, stopped).await;
-                    drop(file);
-                    Ok(served?)
-                });
-            }
-        }
+            Ok(())
+        });
     }
+
+    let mut others = JoinSet::new();
     let admin = Arc::new(Admin {
         publisher: publisher.clone(),
         metrics: metrics.clone(),
         unready_after: config.unready_after(),
-        draining: AtomicBool::new(false),
+        draining: ends.draining.clone(),
     });
-    let stopped = stop.clone().cancelled_owned();
+    let over = ends.over.clone().cancelled_owned();
     let router = admin::router(admin.clone());
-    tasks
-        .spawn(async move { Ok(axum::serve(admin_listener, router).with_graceful_shutdown(stopped).await?) });
-    let (serves, serving) = watch::channel(false);
-    tasks.spawn(report_health(health, serves, admin, stop.clone()));
+    others.spawn(async move { Ok(axum::serve(admin_listener, router).with_graceful_shutdown(over).await?) });
+    let (serves, is_serving) = watch::channel(false);
+    others.spawn(report_health(health, serves, admin));
+    let drain_delay = config.drain_delay();
     if config.cluster {
-        tasks.spawn(cluster::follow(config, publisher.clone(), metrics, stop.clone()));
+        others.spawn(cluster::follow(config, publisher.clone(), metrics, ends.over.clone()));
     } else {
-        tasks.spawn(manifests::follow(config, publisher.clone(), stop.clone()));
+        others.spawn(manifests::follow(config, publisher.clone(), ends.over.clone()));
     }
 
     tracing::info!(listening = listening.join(" "), admin = %admin_address, "started");
-    Ok(Running { listening, admin: admin_address, publisher, serving, stop, tasks })
+    let admin = admin_address;
+    Ok(Running { listening, admin, publisher, serving: is_serving, ends, drain_delay, services, others })
 }
 
 /// Serving while the server is ready, as `/readyz` has it; not any more once told to stop.
@@ -125,11 +145,10 @@ async fn report_health(
     health: tonic_health::server::HealthReporter,
     serves: watch::Sender<bool>,
     admin: Arc<Admin>,
-    stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut progress = admin.publisher.progress();
     let mut was_ready = false;
-    while !stop.is_cancelled() {
+    while !admin.draining.is_cancelled() {
         progress.mark_unchanged();
         let is_ready = admin.is_ready();
         if is_ready != was_ready {
@@ -138,13 +157,12 @@ async fn report_health(
             was_ready = is_ready;
         }
         tokio::select! {
-            () = stop.cancelled() => {}
+            () = admin.draining.cancelled() => {}
             // The publisher outlives this task.
             _ = progress.changed(), if !is_ready => {}
             () = tokio::time::sleep(HEALTH) => {}
         }
     }
-    admin.draining.store(true, Ordering::Relaxed);
     set_health(&health, false).await;
     Ok(())
 }
@@ -167,10 +185,8 @@ impl Running {
                 became?;
                 Ok(())
             }
-            ended = self.tasks.join_next() => {
-                ended.context("nothing is running")???;
-                anyhow::bail!("the server ended before it was ready")
-            }
+            ended = self.services.join_next() => ended_early(ended),
+            ended = self.others.join_next() => ended_early(ended),
         }
     }
 
@@ -181,34 +197,31 @@ impl Running {
             .and_then(|guard| guard.as_ref().map(|published| published.snapshot.revision()))
     }
 
-    /// Runs until told to stop, or until a part of the server fails. Then lets requests in flight end.
+    /// Runs until told to stop, or until a part of the server fails. Then readiness falls, and a while later requests
+    /// in flight are let end, for as long as `drain`.
     ///
     /// # Errors
     /// When a part of the server failed.
     pub async fn until(mut self, told: impl Future<Output = ()>, drain: Duration) -> anyhow::Result<()> {
         let failed = tokio::select! {
             () = told => Ok(()),
-            ended = self.tasks.join_next() => match ended {
-                Some(Ok(ended)) => ended,
-                Some(Err(panicked)) => Err(panicked.into()),
-                None => Ok(()),
-            },
+            ended = self.services.join_next() => result_of(ended),
+            ended = self.others.join_next() => result_of(ended),
         };
         tracing::info!("stopping");
-        self.stop.cancel();
-        let all_ended = async {
-            let mut result = failed;
-            while let Some(ended) = self.tasks.join_next().await {
-                result = result.and(ended.map_err(anyhow::Error::from).flatten());
-            }
-            result
-        };
-        match tokio::time::timeout(drain, all_ended).await {
-            Ok(result) => result,
-            Err(_) => {
-                tracing::warn!(seconds = drain.as_secs(), "requests in flight were cut off");
-                Ok(())
-            }
+        self.ends.draining.cancel();
+        // Whoever balances looks at readiness now and then; until it has, it sends requests here.
+        tokio::time::sleep(self.drain_delay).await;
+        self.ends.stop.cancel();
+        if tokio::time::timeout(drain, all_ended(&mut self.services)).await.is_err() {
+            tracing::warn!(seconds = drain.as_secs(), "requests in flight were cut off");
+            self.ends.cut.cancel();
+        }
+        self.ends.over.cancel();
+        let rest = async { all_ended(&mut self.services).await.and(all_ended(&mut self.others).await) };
+        match tokio::time::timeout(LAST, rest).await {
+            Ok(result) => failed.and(result),
+            Err(_) => failed,
         }
     }
 
@@ -219,6 +232,27 @@ impl Running {
     pub async fn shutdown(self) -> anyhow::Result<()> {
         self.until(std::future::ready(()), Duration::from_secs(5)).await
     }
+}
+
+fn result_of(ended: Option<Result<anyhow::Result<()>, JoinError>>) -> anyhow::Result<()> {
+    match ended {
+        Some(Ok(result)) => result,
+        Some(Err(panicked)) => Err(panicked.into()),
+        None => Ok(()),
+    }
+}
+
+fn ended_early(ended: Option<Result<anyhow::Result<()>, JoinError>>) -> anyhow::Result<()> {
+    result_of(ended)?;
+    anyhow::bail!("the server ended before it was ready")
+}
+
+async fn all_ended(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    let mut result = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        result = result.and(result_of(Some(ended)));
+    }
+    result
 }
 
 /// Listens to ctrl-C and SIGTERM from now on; the future resolves once the process is told to stop.

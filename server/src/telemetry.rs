@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 use crate::config::{Config, LogFormat};
-use crate::metrics::Rpc;
+use crate::metrics::Decides;
 
 /// The target of the spans of calls: present only where traces are sent, so that nothing is paid for otherwise.
 const CALLS: &str = "gavel::call";
@@ -39,14 +39,14 @@ impl Drop for Telemetry {
 /// When the log filter cannot be read, or the OTLP exporter cannot be built.
 pub fn init(config: &Config) -> anyhow::Result<Telemetry> {
     // What kube has to say of failed requests is told by whoever made them.
-    let directives = if config.log.contains("kube_client") {
-        config.log.clone()
+    let directives = if config.telemetry.log.contains("kube_client") {
+        config.telemetry.log.clone()
     } else {
-        format!("{},kube_client=off", config.log)
+        format!("{},kube_client=off", config.telemetry.log)
     };
     let filter =
-        || EnvFilter::try_new(&directives).map_err(|error| anyhow::anyhow!("--log {}: {error}", config.log));
-    let logs = match config.log_format {
+        || EnvFilter::try_new(&directives).map_err(|error| anyhow::anyhow!("--log {}: {error}", config.telemetry.log));
+    let logs = match config.telemetry.log_format {
         LogFormat::Text => fmt::layer().with_writer(std::io::stderr).with_filter(filter()?).boxed(),
         LogFormat::Json => fmt::layer().json().with_writer(std::io::stderr).with_filter(filter()?).boxed(),
     };
@@ -81,7 +81,7 @@ pub fn init(config: &Config) -> anyhow::Result<Telemetry> {
 }
 
 /// The span of one call, a child of the caller's W3C trace context. Disabled, and nearly free, where traces are off.
-pub(crate) fn span(rpc: Rpc, metadata: &MetadataMap) -> Span {
+pub(crate) fn span(rpc: Decides, metadata: &MetadataMap) -> Span {
     let span = tracing::info_span!(target: CALLS, "decide", otel.kind = "server", rpc.method = rpc.as_str());
     if !span.is_disabled() {
         let parent = TraceContextPropagator::new().extract(&Headers(metadata));

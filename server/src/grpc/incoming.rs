@@ -1,7 +1,9 @@
 //! Sockets: bound before anything is served, so that a taken port is told at once.
 
+use std::fmt;
 use std::io;
-use std::os::unix::fs::FileTypeExt as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -12,20 +14,24 @@ use crate::config::Listen;
 /// A socket that is bound.
 #[derive(Debug)]
 pub(crate) enum Bound {
-    Tcp(TcpListener),
+    Tcp(TcpListener, SocketAddr),
     /// The file is removed when the guard is dropped.
     Unix(UnixListener, SocketFile),
+}
+
+/// As it is told: `127.0.0.1:9470`, or `unix:PATH`.
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bound::Tcp(_, address) => address.fmt(f),
+            Bound::Unix(_, SocketFile(path)) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// The file of a unix socket.
 #[derive(Debug)]
 pub(crate) struct SocketFile(PathBuf);
-
-impl SocketFile {
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
@@ -34,20 +40,27 @@ impl Drop for SocketFile {
     }
 }
 
-/// Binds one address.
-pub(crate) async fn bind(listen: &Listen) -> anyhow::Result<Bound> {
+/// Binds one address. The file of a unix socket gets the mode, if one is given: who may write to it may connect.
+pub(crate) async fn bind(listen: &Listen, mode: Option<u32>) -> anyhow::Result<Bound> {
     match listen {
         Listen::Tcp(address) => {
             let listener = TcpListener::bind(address)
                 .await
                 .with_context(|| format!("--listen {address}: cannot bind"))?;
-            Ok(Bound::Tcp(listener))
+            let address = listener.local_addr()?;
+            Ok(Bound::Tcp(listener, address))
         }
         Listen::Unix(path) => {
             remove_stale(path).await.with_context(|| format!("--listen unix:{}", path.display()))?;
             let listener = UnixListener::bind(path)
                 .with_context(|| format!("--listen unix:{}: cannot bind", path.display()))?;
-            Ok(Bound::Unix(listener, SocketFile(path.clone())))
+            let file = SocketFile(path.clone());
+            if let Some(mode) = mode {
+                let permissions = std::fs::Permissions::from_mode(mode);
+                std::fs::set_permissions(path, permissions)
+                    .with_context(|| format!("--listen unix:{}: cannot set its mode", path.display()))?;
+            }
+            Ok(Bound::Unix(listener, file))
         }
     }
 }

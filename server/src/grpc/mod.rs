@@ -1,17 +1,30 @@
 //! What callers see: the gRPC services, and the sockets they are served on.
 
+mod accept;
+mod access;
+mod body;
+mod connection;
 mod consistency;
 mod deadline;
+mod ended;
+mod gate;
 mod incoming;
+mod peer;
 mod revisions;
 mod service;
 mod snapshot;
+mod stuck;
+mod wire;
 
 use std::sync::Arc;
 
 use gavel_proto::v1::policy_decision_server::PolicyDecisionServer;
 use tonic::service::Routes;
 
+pub(crate) use accept::Serving;
+pub(crate) use access::Access;
+pub(crate) use connection::Settings as ConnectionSettings;
+pub(crate) use gate::Shared;
 pub(crate) use incoming::{Bound, bind};
 pub(crate) use service::Service;
 
@@ -21,6 +34,8 @@ pub(crate) fn routes(
     health: tonic_health::server::HealthReporter,
     max_request_bytes: usize,
 ) -> anyhow::Result<Routes> {
+    // Questions of a few bytes: no room for more.
+    let (health_bytes, reflection_bytes) = (1 << 10, 64 << 10);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(gavel_proto::FILE_DESCRIPTOR_SET)
@@ -29,10 +44,13 @@ pub(crate) fn routes(
     let mut routes = Routes::default();
     routes = routes
         .add_service(PolicyDecisionServer::from_arc(service).max_decoding_message_size(max_request_bytes))
-        .add_service(tonic_health::pb::health_server::HealthServer::new(
-            tonic_health::server::HealthService::from_health_reporter(health),
-        ))
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?);
+        .add_service(
+            tonic_health::pb::health_server::HealthServer::new(
+                tonic_health::server::HealthService::from_health_reporter(health),
+            )
+            .max_decoding_message_size(health_bytes),
+        )
+        .add_service(reflection().build_v1()?.max_decoding_message_size(reflection_bytes))
+        .add_service(reflection().build_v1alpha()?.max_decoding_message_size(reflection_bytes));
     Ok(routes.prepare())
 }

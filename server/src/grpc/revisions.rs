@@ -1,29 +1,39 @@
 //! `WatchSnapshot`: each revision, told to whoever listens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gavel_proto::v1 as pb;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use super::peer::Standing;
 use super::snapshot::to_timestamp;
 use crate::publisher::{Published, Publisher};
 
 /// Messages that may wait for a slow reader, besides those that the publisher keeps.
 const WAITING: usize = 16;
+/// How often it is looked whether a listener may still listen, when nothing happens.
+const LOOK: Duration = Duration::from_secs(5);
 
-/// The stream of one listener. It ends when the server stops.
+/// The stream of one listener. It ends when the server stops, and when the listener may not listen any more.
 pub(super) fn watch(
     publisher: Arc<Publisher>,
+    standing: Option<Standing>,
     stop: CancellationToken,
 ) -> ReceiverStream<Result<pb::SnapshotRevision, Status>> {
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(async move {
         tokio::select! {
-            () = tell(&publisher, &sender) => {}
+            told = tell(&publisher, standing.as_ref(), &sender) => {
+                if let Err(status) = told {
+                    let _ = sender.send(Err(status)).await;
+                }
+            }
             () = stop.cancelled() => {
                 let _ = sender.send(Err(Status::unavailable("the server is stopping"))).await;
             }
@@ -34,7 +44,19 @@ pub(super) fn watch(
     ReceiverStream::new(receiver)
 }
 
-async fn tell(publisher: &Publisher, sender: &mpsc::Sender<Result<pb::SnapshotRevision, Status>>) {
+/// Tells each revision until nobody listens.
+///
+/// # Errors
+/// Why the listener may not listen any more.
+async fn tell(
+    publisher: &Publisher,
+    standing: Option<&Standing>,
+    sender: &mpsc::Sender<Result<pb::SnapshotRevision, Status>>,
+) -> Result<(), Status> {
+    let may_listen = || match standing {
+        None => Ok(()),
+        Some(standing) => standing.check(publisher.published().as_ref().map(|published| &published.snapshot)),
+    };
     let (current, mut revisions) = publisher.revisions();
     let mut last = 0;
     let mut missed = false;
@@ -43,21 +65,24 @@ async fn tell(publisher: &Publisher, sender: &mpsc::Sender<Result<pb::SnapshotRe
         let first =
             pb::SnapshotRevision { changed_kinds: Vec::new(), ..message(publisher, &published, false) };
         if sender.send(Ok(first)).await.is_err() {
-            return;
+            return Ok(());
         }
     }
     loop {
-        match revisions.recv().await {
-            Ok(published) if published.snapshot.revision() <= last => {}
-            Ok(published) => {
+        let received = timeout(LOOK, revisions.recv()).await;
+        may_listen()?;
+        match received {
+            Err(_) => {}
+            Ok(Ok(published)) if published.snapshot.revision() <= last => {}
+            Ok(Ok(published)) => {
                 last = published.snapshot.revision();
                 if sender.send(Ok(message(publisher, &published, missed))).await.is_err() {
-                    return;
+                    return Ok(());
                 }
                 missed = false;
             }
-            Err(RecvError::Lagged(_)) => missed = true,
-            Err(RecvError::Closed) => return,
+            Ok(Err(RecvError::Lagged(_))) => missed = true,
+            Ok(Err(RecvError::Closed)) => return Ok(()),
         }
     }
 }
@@ -94,7 +119,7 @@ mod tests {
     async fn a_slow_reader_is_told_that_it_missed_some() {
         let publisher = Arc::new(Publisher::new(["manifests".to_owned()]));
         publish(&publisher, 1);
-        let mut stream = watch(publisher.clone(), CancellationToken::new());
+        let mut stream = watch(publisher.clone(), None, CancellationToken::new());
         let first = stream.next().await.unwrap().unwrap();
         assert_eq!((first.revision, first.missed, first.changed_kinds.len()), (1, false, 0));
         publish(&publisher, 1);
@@ -117,7 +142,7 @@ mod tests {
     async fn whoever_comes_before_the_first_snapshot_waits_for_it() {
         let publisher = Arc::new(Publisher::new(["manifests".to_owned()]));
         let stop = CancellationToken::new();
-        let mut stream = watch(publisher.clone(), stop.clone());
+        let mut stream = watch(publisher.clone(), None, stop.clone());
         tokio::task::yield_now().await;
         publish(&publisher, 1);
         assert_eq!(stream.next().await.unwrap().unwrap().revision, 1);

@@ -12,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
+use super::gate::too_much;
+use super::peer::{Asker, Standing};
 use super::snapshot::to_duration;
 use super::{consistency, revisions};
 use crate::decide;
-use crate::metrics::{Metrics, Rpc, Verdict};
+use crate::metrics::{Decides, Metrics, Verdict};
 use crate::publisher::{Published, Publisher};
 use crate::telemetry;
 
@@ -28,6 +30,8 @@ pub(crate) struct Service {
     pub(crate) metrics: Arc<Metrics>,
     /// Whether admissions are looked at, or all admitted.
     pub(crate) admission: bool,
+    /// Largest object taken, in bytes.
+    pub(crate) max_object_bytes: usize,
     /// How long a request may wait for a snapshot that is fresh enough.
     pub(crate) max_wait: Duration,
     /// Ends the streams.
@@ -35,7 +39,7 @@ pub(crate) struct Service {
 }
 
 /// An answer of a decision.
-trait Answer {
+trait Answer: prost::Message {
     /// How old what it was made from is.
     fn set_staleness(&mut self, staleness: pbjson_types::Duration);
 }
@@ -77,10 +81,21 @@ impl Service {
         }
     }
 
+    /// An API server takes no larger objects; whoever sends one did not get it from there.
+    fn check_sizes(&self, request: &pb::AdmitRequest) -> Result<(), Status> {
+        for (field, object) in [("object", &request.object), ("old_object", &request.old_object)] {
+            if object.len() > self.max_object_bytes {
+                let (found, most) = (object.len(), self.max_object_bytes);
+                return Err(decide::invalid(field, format!("the object has {found} bytes; at most {most} are taken")));
+            }
+        }
+        Ok(())
+    }
+
     /// Waits, decides, counts, and turns a panic into INTERNAL for this one caller.
     async fn answer<Q, A: Answer>(
         &self,
-        rpc: Rpc,
+        rpc: Decides,
         request: &Request<Q>,
         wanted: Option<&pb::Consistency>,
         decide: impl FnOnce(&Snapshot, &Q) -> Result<A, Status>,
@@ -108,6 +123,10 @@ impl Service {
                 if let Some(staleness) = self.publisher.staleness() {
                     answer.set_staleness(to_duration(staleness));
                 }
+                // Whoever reads slowly has the server hold the answer meanwhile.
+                if let Some(asker) = request.extensions().get::<Asker>() {
+                    asker.hold(answer.encoded_len()).map_err(too_much)?;
+                }
                 Ok(Response::new(answer))
             }
             Err(status) => {
@@ -123,6 +142,7 @@ impl Service {
 impl PolicyDecision for Service {
     async fn admit(&self, request: Request<pb::AdmitRequest>) -> Result<Response<pb::AdmitResponse>, Status> {
         let decide = |snapshot: &Snapshot, request: &pb::AdmitRequest| {
+            self.check_sizes(request)?;
             if self.admission {
                 decide::admit(snapshot, request)
             } else {
@@ -130,7 +150,7 @@ impl PolicyDecision for Service {
             }
         };
         let wanted = request.get_ref().consistency.as_ref();
-        self.answer(Rpc::Admit, &request, wanted, decide, |answer| Verdict::of(answer.allowed)).await
+        self.answer(Decides::Admit, &request, wanted, decide, |answer| Verdict::of(answer.allowed)).await
     }
 
     async fn check_flow(
@@ -139,7 +159,7 @@ impl PolicyDecision for Service {
     ) -> Result<Response<pb::CheckFlowResponse>, Status> {
         let verdict = |answer: &pb::CheckFlowResponse| Verdict::of(answer.verdict() == pb::Verdict::Allow);
         let wanted = request.get_ref().consistency.as_ref();
-        self.answer(Rpc::CheckFlow, &request, wanted, decide::check_flow, verdict).await
+        self.answer(Decides::CheckFlow, &request, wanted, decide::check_flow, verdict).await
     }
 
     async fn authorize(
@@ -148,7 +168,7 @@ impl PolicyDecision for Service {
     ) -> Result<Response<pb::AuthorizeResponse>, Status> {
         let verdict = |answer: &pb::AuthorizeResponse| Verdict::of(answer.allowed);
         let wanted = request.get_ref().consistency.as_ref();
-        self.answer(Rpc::Authorize, &request, wanted, decide::authorize, verdict).await
+        self.answer(Decides::Authorize, &request, wanted, decide::authorize, verdict).await
     }
 
     async fn get_snapshot(
@@ -165,8 +185,9 @@ impl PolicyDecision for Service {
 
     async fn watch_snapshot(
         &self,
-        _request: Request<pb::WatchSnapshotRequest>,
+        request: Request<pb::WatchSnapshotRequest>,
     ) -> Result<Response<Self::WatchSnapshotStream>, Status> {
-        Ok(Response::new(revisions::watch(self.publisher.clone(), self.stop.clone())))
+        let standing = request.extensions().get::<Standing>().cloned();
+        Ok(Response::new(revisions::watch(self.publisher.clone(), standing, self.stop.clone())))
     }
 }

@@ -152,11 +152,6 @@ impl Limits {
         }
         Slot { limits: self.clone(), budget: budget.clone(), held_bytes: AtomicUsize::new(0) }
     }
-
-    /// Requests in flight, of all callers.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
-    }
 }
 
 /// A request that was let in.

@@ -1,12 +1,25 @@
 //! What the server can be told: flags, then environment, then the file of `--config`, then defaults.
 
+mod access;
+mod life;
+mod limits;
+mod telemetry;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
+use clap::builder::Resettable;
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
+
+pub use access::{Access, Mode};
+pub use life::Life;
+pub use limits::Limits;
+pub use telemetry::{
+    DecisionLogMode, DecisionLogQuestion, DecisionLogTarget, LogFormat, Ratio, Telemetry,
+};
 
 /// Policy decision point for Kubernetes: answers Admit, CheckFlow and Authorize over gRPC.
 #[derive(Clone, Debug, Parser)]
@@ -82,30 +95,25 @@ pub struct Config {
     )]
     pub evaluators: Vec<Evaluator>,
 
-    /// Largest request taken, in bytes
-    #[arg(long, value_name = "BYTES", env = "GAVEL_MAX_REQUEST_BYTES", default_value_t = MAX_REQUEST_BYTES)]
-    pub max_request_bytes: usize,
-
     /// How often the manifests are looked at even when nothing was reported to have changed, in seconds
     #[arg(long, value_name = "SECONDS", env = "GAVEL_POLL_SECONDS", default_value_t = 10)]
     pub poll_seconds: u64,
 
-    /// How long requests in flight may take once the server was told to stop, in seconds
-    #[arg(long, value_name = "SECONDS", env = "GAVEL_DRAIN_SECONDS", default_value_t = 20)]
-    pub drain_seconds: u64,
+    /// Who may ask.
+    #[command(flatten)]
+    pub access: Access,
 
-    /// Allow listening on addresses that others can reach. There is no authentication yet: whoever reaches the
-    /// server learns about the cluster's policies
-    #[arg(long, env = "GAVEL_INSECURE", action = ArgAction::SetTrue)]
-    pub insecure: bool,
+    /// How much callers may have.
+    #[command(flatten)]
+    pub limits: Limits,
 
-    /// What to log: error, warn, info, debug, or filters such as `gavel_server=debug`
-    #[arg(long, value_name = "FILTER", env = "GAVEL_LOG", default_value = "info")]
-    pub log: String,
+    /// How connections and the server end.
+    #[command(flatten)]
+    pub life: Life,
 
-    /// How to log
-    #[arg(long, value_name = "FORMAT", env = "GAVEL_LOG_FORMAT", default_value = "text")]
-    pub log_format: LogFormat,
+    /// Logs, traces, the decision log.
+    #[command(flatten)]
+    pub telemetry: Telemetry,
 }
 
 const EXAMPLES: &str = "\
@@ -116,9 +124,6 @@ Examples:
   GAVEL_MANIFESTS=./manifests gavel-server
 
 Traces are sent by OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; the usual OTEL_… variables apply.";
-
-/// An API server takes objects of up to 3 MiB, and a question may carry two.
-const MAX_REQUEST_BYTES: usize = 8 * 1024 * 1024;
 
 /// An address to serve gRPC on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,15 +167,6 @@ pub enum Evaluator {
     None,
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 impl Config {
     /// Reads command line, environment and configuration file.
     ///
@@ -199,19 +195,34 @@ impl Config {
         for listen in &self.listen {
             if let Listen::Tcp(address) = listen
                 && reachable(address)
-                && !self.insecure
+                && !self.access.insecure
             {
-                return Err(format!(
-                    "--listen {address} can be reached by others, and callers are not authenticated: \
-                     listen on a loopback address or a unix socket, or say --insecure"
-                ));
+                if !self.access.is_authenticated() {
+                    return Err(format!(
+                        "--listen {address} can be reached by others, and callers are not authenticated: say \
+                         --tls-client-ca, --token-review or --token-keys, listen on a loopback address or a unix \
+                         socket, or say --insecure"
+                    ));
+                }
+                if self.access.tls_cert.is_none() {
+                    return Err(format!(
+                        "--listen {address} can be reached by others, and tokens would travel in clear: say --tls-cert \
+                         and --tls-key, or --insecure"
+                    ));
+                }
             }
         }
-        if reachable(&self.admin_listen) && !self.insecure {
+        if reachable(&self.admin_listen) && !self.access.admin_insecure {
             return Err(format!(
-                "--admin-listen {} can be reached by others: listen on a loopback address, or say --insecure",
+                "--admin-listen {} can be reached by others: listen on a loopback address, or say --admin-insecure",
                 self.admin_listen
             ));
+        }
+        if self.access.tls_cert.is_some() != self.access.tls_key.is_some() {
+            return Err("--tls-cert and --tls-key go together".to_owned());
+        }
+        if self.access.tls_client_ca.is_some() && self.access.tls_cert.is_none() {
+            return Err("--tls-client-ca goes with --tls-cert and --tls-key".to_owned());
         }
         if self.evaluators.contains(&Evaluator::None) && self.evaluators.len() > 1 {
             return Err("--evaluators none goes with no other evaluator".to_owned());
@@ -236,15 +247,22 @@ impl Config {
                 return Err(format!("{flag} goes with --cluster"));
             }
         }
-        if self.max_request_bytes == 0 {
-            return Err("--max-request-bytes must be at least 1".to_owned());
-        }
         Ok(())
     }
 
     /// How long requests in flight may take once the server was told to stop.
     pub fn drain(&self) -> Duration {
-        Duration::from_secs(self.drain_seconds)
+        Duration::from_secs(self.life.drain_seconds)
+    }
+
+    /// How long to go on serving once the server was told to stop.
+    pub fn drain_delay(&self) -> Duration {
+        Duration::from_secs(self.life.drain_delay_seconds)
+    }
+
+    /// Whether admissions are looked at, or all admitted.
+    pub fn looks_at_admissions(&self) -> bool {
+        !self.evaluators.contains(&Evaluator::None)
     }
 
     /// How old the snapshot may be while the server calls itself ready; none: as old as it likes.
@@ -270,14 +288,20 @@ impl Config {
             listen: vec![Listen::Tcp(loopback)],
             admin_listen: loopback,
             evaluators: vec![Evaluator::PodSecurityPolicy],
-            max_request_bytes: MAX_REQUEST_BYTES,
             poll_seconds: 1,
-            drain_seconds: 5,
-            insecure: false,
-            log: "info".to_owned(),
-            log_format: LogFormat::Text,
+            access: defaults(),
+            limits: defaults(),
+            life: defaults(),
+            telemetry: defaults(),
         }
     }
+}
+
+/// A group of settings, as it is when nobody says anything.
+fn defaults<T: Args>() -> T {
+    let command = T::augment_args(clap::Command::new("defaults").no_binary_name(true));
+    let matches = command.mut_args(|argument| argument.env(Resettable::Reset)).get_matches_from([""; 0]);
+    T::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// Makes the file's settings the defaults, so that environment and flags win over them.

@@ -1,0 +1,109 @@
+//! What authentication is set up with.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::token::KeySet;
+use crate::{Error, spiffe};
+
+/// What authentication is set up with. Each part is by itself; with none of them nobody is known.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The trust domain whose SPIFFE IDs name service accounts; with it, IDs of other ones are refused.
+    pub spiffe_trust_domain: Option<String>,
+    /// Whether the API server is asked whether tokens are good (TokenReview).
+    pub token_review: bool,
+    /// Where the keys are that tokens are signed with.
+    pub token_keys: Option<TokenKeys>,
+    /// The issuer whose keys they are.
+    pub token_issuer: Option<String>,
+    /// For whom tokens have to be: one of these.
+    pub token_audiences: Vec<String>,
+    /// How often the file of the keys is looked at.
+    pub reload_interval: Duration,
+    /// How long an API server may take to say whether a token is good, or to hand out its keys.
+    pub timeout: Duration,
+    /// How many tokens the API server is asked about at a time; the others wait, within [`Settings::timeout`].
+    pub reviews_in_flight: usize,
+    /// How long a token that was found good is not looked at again; it is never longer than its own time.
+    pub remember_good: Duration,
+    /// How long a token that was found bad is not looked at again.
+    pub remember_bad: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            spiffe_trust_domain: None,
+            token_review: false,
+            token_keys: None,
+            token_issuer: None,
+            token_audiences: vec!["gavel".to_owned()],
+            reload_interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
+            reviews_in_flight: 16,
+            remember_good: Duration::from_secs(60),
+            remember_bad: Duration::from_secs(3),
+        }
+    }
+}
+
+/// Where the keys are that tokens are signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenKeys {
+    /// A JSON Web Key Set in a file, which is followed.
+    File(PathBuf),
+    /// The API server's, at `/openid/v1/jwks`.
+    Cluster,
+}
+
+/// `cluster`, or a path; a file of that name is `./cluster`.
+impl FromStr for TokenKeys {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(if text == "cluster" { TokenKeys::Cluster } else { TokenKeys::File(text.into()) })
+    }
+}
+
+impl Settings {
+    /// Whether tokens are taken at all.
+    pub fn takes_tokens(&self) -> bool {
+        self.token_review || self.token_keys.is_some()
+    }
+
+    /// Whether an API server has to be asked.
+    pub fn needs_cluster(&self) -> bool {
+        self.token_review || self.token_keys == Some(TokenKeys::Cluster)
+    }
+
+    /// Checks all that can be checked without an API server; the keys' file, too.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), Error> {
+        self.check_values()?;
+        if let Some(TokenKeys::File(file)) = &self.token_keys {
+            gavel_tls::load_parsed(file, |text| KeySet::parse(text, "", &[]))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_values(&self) -> Result<(), Error> {
+        if let Some(domain) = &self.spiffe_trust_domain {
+            let wrong = |why| Error::TrustDomain { domain: domain.clone(), why };
+            spiffe::check_trust_domain(domain).map_err(wrong)?;
+        }
+        let no_audience =
+            self.token_audiences.is_empty() || self.token_audiences.iter().any(String::is_empty);
+        if self.takes_tokens() && no_audience {
+            return Err(Error::NoAudience);
+        }
+        if self.token_keys.is_some() && self.token_issuer.as_ref().is_none_or(String::is_empty) {
+            return Err(Error::NoIssuer);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,234 @@
+//! What every request passes: who asks, may they, is there room, and is there time.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gavel_access::Call;
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+use tower::Service as _;
+
+use super::access::{Access, refused};
+use super::body::{AnswerBody, QuestionBody, code_of};
+use super::deadline;
+use super::ended::Ended;
+use super::peer::{Asker, Identity, Peer, Standing, is_current};
+use crate::limits::{Budget, Callers, Key, Slot, TooMuch};
+use crate::metrics::{Metrics, Rejection, Rpc};
+use crate::publisher::Publisher;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) publisher: Arc<Publisher>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) callers: Callers,
+    /// Who is let in; none: whoever can connect.
+    pub(crate) access: Option<Access>,
+    /// How long it may take to receive a request and answer it.
+    pub(crate) request_time: Duration,
+}
+
+/// The services, behind the gate, for one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Gate {
+    pub(super) shared: Arc<Shared>,
+    pub(super) peer: Arc<Peer>,
+    pub(super) routes: Routes,
+}
+
+/// What is asked, by the path of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Asked {
+    rpc: Rpc,
+    /// The right it takes; none for what anybody may ask.
+    call: Option<Call>,
+    /// A stream that lasts as long as its caller likes.
+    is_long: bool,
+}
+
+impl Asked {
+    fn of(path: &str) -> Self {
+        let asked = |rpc, call| Self { rpc, call: Some(call), is_long: false };
+        match path {
+            "/gavel.v1.PolicyDecision/Admit" => asked(Rpc::Admit, Call::Admit),
+            "/gavel.v1.PolicyDecision/CheckFlow" => asked(Rpc::CheckFlow, Call::CheckFlow),
+            "/gavel.v1.PolicyDecision/Authorize" => asked(Rpc::Authorize, Call::Authorize),
+            "/gavel.v1.PolicyDecision/GetSnapshot" => asked(Rpc::GetSnapshot, Call::GetSnapshot),
+            "/gavel.v1.PolicyDecision/WatchSnapshot" => {
+                Self { is_long: true, ..asked(Rpc::WatchSnapshot, Call::WatchSnapshot) }
+            }
+            "/grpc.health.v1.Health/Check" => Self { rpc: Rpc::Check, call: None, is_long: false },
+            "/grpc.health.v1.Health/Watch" => Self { rpc: Rpc::HealthWatch, call: None, is_long: true },
+            path if path.starts_with("/grpc.reflection.") => asked(Rpc::Reflection, Call::Reflection),
+            // Whatever else begins with the service's name is none of its calls, and told so.
+            _ => Self { rpc: Rpc::Other, call: None, is_long: false },
+        }
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Gate {
+    type Response = Response<AnswerBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let gate = self.clone();
+        Box::pin(async move { Ok(gate.pass(request).await) })
+    }
+}
+
+impl Gate {
+    async fn pass(mut self, mut request: Request<Incoming>) -> Response<AnswerBody> {
+        let asked = Asked::of(request.uri().path());
+        let mut ended = Ended::new(self.shared.metrics.clone(), asked.rpc);
+        if !asked.is_long {
+            ended.counted = Some(self.peer.in_flight.enter());
+        }
+        // The caller's time includes what it takes to receive the rest of the question.
+        let (time, is_the_callers) = self.time(request.headers());
+        let until = Instant::now() + time;
+        let passed = timeout_at(until, async {
+            let asker = self.asker(asked, request.headers()).await?;
+            ended.slot.clone_from(&asker.slot);
+            if asked.is_long
+                && let Some(call) = asked.call
+            {
+                let (shared, caller) = (self.shared.clone(), asker.caller.clone());
+                request.extensions_mut().insert(Standing { shared, caller, call });
+            }
+            let slot = asker.slot.clone();
+            request.extensions_mut().insert(asker);
+            let request = request.map(|body| tonic::body::Body::new(QuestionBody::new(body, slot)));
+            let Ok(response) = self.routes.call(request).await;
+            Ok(response)
+        });
+        let response = match passed.await {
+            Ok(Ok(response)) => response,
+            Ok(Err(status)) => Status::into_http(status),
+            Err(_) => {
+                self.shared.metrics.rejected(Rejection::Deadline);
+                let whose = if is_the_callers { "the caller's deadline" } else { "the server's limit" };
+                Status::deadline_exceeded(format!("not answered within {time:?}, {whose}")).into_http()
+            }
+        };
+        if response.headers().contains_key(Status::GRPC_STATUS) {
+            ended.with(code_of(response.headers()));
+        }
+        let deadline = (asked.rpc == Rpc::Reflection).then(|| Box::pin(sleep_until(until)));
+        response.map(|body| AnswerBody::new(body, ended, deadline))
+    }
+
+    /// How long the request may take, and whether its caller says so.
+    fn time(&self, headers: &HeaderMap) -> (Duration, bool) {
+        let most = self.shared.request_time;
+        headers
+            .get("grpc-timeout")
+            .and_then(|value| deadline::read(value.to_str().ok()?))
+            .filter(|time| *time < most)
+            .map_or((most, false), |time| (time, true))
+    }
+
+    /// Who asks, if they may and there is room for it.
+    async fn asker(&self, asked: Asked, headers: &HeaderMap) -> Result<Asker, Status> {
+        let Some(call) = asked.call else {
+            return Ok(Asker { caller: None, slot: None });
+        };
+        let shared = &self.shared;
+        let metrics = &shared.metrics;
+        let refused_as = |rejection| {
+            move |status: Status| {
+                metrics.rejected(rejection);
+                status
+            }
+        };
+        let (caller, budget) = self.who(headers).await.map_err(refused_as(Rejection::Unauthenticated))?;
+        if let Some((access, caller)) = shared.access.as_ref().zip(caller.as_ref()) {
+            is_current(caller).map_err(refused_as(Rejection::Unauthenticated))?;
+            let published = shared.publisher.current();
+            let snapshot = published.as_ref().and_then(|guard| guard.as_ref()).map(|published| &published.snapshot);
+            access.check(caller, call, snapshot).map_err(refused_as(Rejection::Forbidden))?;
+        }
+        // A stream that lasts is none of the requests in flight: it waits, and does not hold anybody up.
+        let slot = if asked.is_long { None } else { Some(Arc::new(self.enter(&budget)?)) };
+        Ok(Asker { caller, slot })
+    }
+
+    /// Whom the connection or the request names, and what they may have.
+    async fn who(&self, headers: &HeaderMap) -> Result<(Option<Arc<gavel_access::Caller>>, Arc<Budget>), Status> {
+        let peer = &self.peer;
+        let access = match (&self.shared.access, &peer.identity) {
+            (None, _) | (_, Identity::Trusted) => return Ok((None, peer.budget.clone())),
+            (_, Identity::Certificate(caller, budget)) => return Ok((Some(caller.clone()), budget.clone())),
+            (Some(_), Identity::Nobody(refusal)) if !headers.contains_key(http::header::AUTHORIZATION) => {
+                return Err(refused(refusal.clone()));
+            }
+            (Some(access), Identity::Nobody(_) | Identity::Unknown) => access,
+        };
+        // Until it is known who asks, the address has to answer for it.
+        let pending =
+            self.shared.callers.limits().enter_unrated(&peer.budget).map_err(|why| self.refused(why))?;
+        let caller = access.token(headers).await?;
+        drop(pending);
+        let budget = self.shared.callers.budget(&Key::User(caller.user.name.as_str().into()));
+        Ok((Some(caller), budget))
+    }
+
+    fn enter(&self, budget: &Arc<Budget>) -> Result<Slot, Status> {
+        self.shared.callers.limits().enter(budget).map_err(|why| self.refused(why))
+    }
+
+    fn refused(&self, why: TooMuch) -> Status {
+        self.shared.metrics.rejected(match why {
+            TooMuch::CallerRate { .. } => Rejection::CallerRate,
+            TooMuch::CallerInFlight => Rejection::CallerInFlight,
+            TooMuch::InFlight => Rejection::InFlight,
+            TooMuch::HeldBytes => Rejection::HeldBytes,
+        });
+        too_much(why)
+    }
+}
+
+/// A refusal that tells when to ask again.
+pub(crate) fn too_much(why: TooMuch) -> Status {
+    let message = match why {
+        TooMuch::CallerRate { .. } => "this caller asks more often than it may",
+        TooMuch::CallerInFlight => "this caller has more requests in flight than it may",
+        TooMuch::InFlight => "the server has too many requests in flight, and this caller more than its share",
+        TooMuch::HeldBytes => "the server holds too many bytes of requests, and this caller's are more than its share",
+    };
+    let details = ErrorDetails::with_retry_info(Some(why.retry()));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_of_the_service_takes_a_right() {
+        // From the descriptor: a call that is new breaks this until somebody thinks.
+        use prost::Message as _;
+        let set = prost_types::FileDescriptorSet::decode(gavel_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let mut seen = 0;
+        for service in set.file.iter().flat_map(|file| file.service.iter().map(move |one| (file.package(), one))) {
+            for method in &service.1.method {
+                let path = format!("/{}.{}/{}", service.0, service.1.name(), method.name());
+                let asked = Asked::of(&path);
+                assert!(asked.call.is_some(), "{path}");
+                assert_eq!(asked.is_long, method.server_streaming(), "{path}");
+                seen += 1;
+            }
+        }
+        assert!(seen >= 5);
+        assert_eq!(Asked::of("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo").call, Some(Call::Reflection));
+        assert_eq!(Asked::of("/grpc.health.v1.Health/Check").call, None);
+        assert_eq!(Asked::of("/gavel.v1.PolicyDecision/Nonsense").rpc, Rpc::Other);
+    }
+}
