@@ -130,7 +130,15 @@ struct Batch {
 impl Follower {
     fn new(publisher: Arc<Publisher>, metrics: Arc<Metrics>) -> Self {
         let pending = Batch::default();
-        Self { publisher, metrics, kept: None, heard: BTreeMap::new(), pending, draft: None, drafting: Duration::ZERO }
+        Self {
+            publisher,
+            metrics,
+            kept: None,
+            heard: BTreeMap::new(),
+            pending,
+            draft: None,
+            drafting: Duration::ZERO,
+        }
     }
 
     /// Publishes what an earlier process kept, if that was whole.

@@ -44,8 +44,10 @@ pub fn init(config: &Config) -> anyhow::Result<Telemetry> {
     } else {
         format!("{},kube_client=off", config.telemetry.log)
     };
-    let filter =
-        || EnvFilter::try_new(&directives).map_err(|error| anyhow::anyhow!("--log {}: {error}", config.telemetry.log));
+    let filter = || {
+        EnvFilter::try_new(&directives)
+            .map_err(|error| anyhow::anyhow!("--log {}: {error}", config.telemetry.log))
+    };
     let logs = match config.telemetry.log_format {
         LogFormat::Text => fmt::layer().with_writer(std::io::stderr).with_filter(filter()?).boxed(),
         LogFormat::Json => fmt::layer().json().with_writer(std::io::stderr).with_filter(filter()?).boxed(),

@@ -19,7 +19,10 @@ use crate::publisher::Publisher;
 const LOOK: Duration = Duration::from_secs(5);
 
 /// What gRPC is served with on TCP sockets; none: in clear.
-pub(crate) async fn tls(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Option<Followed<ServerTls>>> {
+pub(crate) async fn tls(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Option<Followed<ServerTls>>> {
     let access = &config.access;
     let Some((cert, key)) = access.tls_cert.clone().zip(access.tls_key.clone()) else { return Ok(None) };
     let files = ServerFiles {
@@ -46,7 +49,8 @@ pub(crate) async fn access(config: &Config) -> anyhow::Result<Option<Access>> {
     }
     let settings = config.access.settings();
     let client = if settings.needs_cluster() {
-        let client = gavel_source::cluster::client(config.kubeconfig.as_deref(), config.context.as_deref()).await;
+        let client =
+            gavel_source::cluster::client(config.kubeconfig.as_deref(), config.context.as_deref()).await;
         Some(client.context("--token-review, --token-keys cluster")?)
     } else {
         None
@@ -63,20 +67,26 @@ pub(crate) fn shared(
     access: Option<Access>,
 ) -> Arc<Shared> {
     let limits = &config.limits;
-    let rate = NonZeroU32::new(limits.caller_rate).map(|per_second| Rate {
-        per_second,
-        burst: limits.caller_burst.unwrap_or(per_second),
-    });
+    let rate = NonZeroU32::new(limits.caller_rate)
+        .map(|per_second| Rate { per_second, burst: limits.caller_burst.unwrap_or(per_second) });
     let limits = Limits::new(Settings {
         in_flight: config.limits.max_in_flight,
         caller_in_flight: config.limits.caller_in_flight,
         rate,
         held_bytes: config.limits.max_held_bytes,
     });
+    // One or two a connection is what callers need: revisions, and health.
+    let streams = Limits::new(Settings {
+        in_flight: config.limits.max_connections.saturating_mul(2),
+        caller_in_flight: usize::MAX,
+        rate: None,
+        held_bytes: config.limits.max_held_bytes,
+    });
     Arc::new(Shared {
         publisher,
         metrics,
         callers: Callers::new(limits),
+        streams: Callers::new(streams),
         access,
         request_time: Duration::from_secs(config.limits.request_seconds),
     })

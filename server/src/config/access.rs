@@ -46,7 +46,13 @@ pub struct Access {
     pub token_issuer: Option<String>,
 
     /// Audience that tokens have to be for; one of these, if it is repeated
-    #[arg(long, value_name = "NAME", env = "GAVEL_TOKEN_AUDIENCE", value_delimiter = ',', default_value = "gavel")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "GAVEL_TOKEN_AUDIENCE",
+        value_delimiter = ',',
+        default_value = "gavel"
+    )]
     pub token_audience: Vec<String>,
 
     /// What somebody may call, beside RBAC: user:NAME=CALL,CALL or group:NAME=CALL,CALL, of Admit, CheckFlow, Authorize,
@@ -76,7 +82,8 @@ impl FromStr for Mode {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+        let is_octal =
+            (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
         match u32::from_str_radix(text, 8) {
             Ok(mode) if is_octal && mode <= 0o777 => Ok(Self(mode)),
             _ => Err("must be octal, of three digits, such as 0660".to_owned()),

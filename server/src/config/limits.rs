@@ -117,7 +117,5 @@ const MAX_OBJECT_BYTES: usize = 3 << 20;
 
 fn at_least(least: u64) -> impl clap::builder::TypedValueParser<Value = usize> {
     // usize has 64 bits wherever this is built for.
-    RangedU64ValueParser::<u64>::new()
-        .range(least..)
-        .try_map(usize::try_from)
+    RangedU64ValueParser::<u64>::new().range(least..).try_map(usize::try_from)
 }

@@ -17,9 +17,7 @@ use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Va
 pub use access::{Access, Mode};
 pub use life::Life;
 pub use limits::Limits;
-pub use telemetry::{
-    DecisionLogMode, DecisionLogQuestion, DecisionLogTarget, LogFormat, Ratio, Telemetry,
-};
+pub use telemetry::{DecisionLogMode, DecisionLogQuestion, DecisionLogTarget, LogFormat, Ratio, Telemetry};
 
 /// Policy decision point for Kubernetes: answers Admit, CheckFlow and Authorize over gRPC.
 #[derive(Clone, Debug, Parser)]

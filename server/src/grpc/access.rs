@@ -27,7 +27,9 @@ impl Access {
             ));
         };
         let token = value.to_str().ok().and_then(bearer).ok_or_else(|| {
-            Status::unauthenticated("the authorization header has to be `Bearer TOKEN`, nothing else is taken")
+            Status::unauthenticated(
+                "the authorization header has to be `Bearer TOKEN`, nothing else is taken",
+            )
         })?;
         self.authenticator.token(token).await.map_err(refused)
     }
@@ -44,7 +46,9 @@ impl Access {
             return Ok(());
         }
         if snapshot.is_none() {
-            return Err(Status::unavailable("not ready: who may ask is known once the first snapshot is there"));
+            return Err(Status::unavailable(
+                "not ready: who may ask is known once the first snapshot is there",
+            ));
         }
         let (verb, resource) = call.attributes();
         let user = &caller.user.name;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gavel_access::Call;
+use gavel_access::{Call, Caller};
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -28,7 +28,10 @@ use crate::publisher::Publisher;
 pub(crate) struct Shared {
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) metrics: Arc<Metrics>,
+    /// What each caller has in flight.
     pub(crate) callers: Callers,
+    /// What each caller has of streams that last: they wait, and are none of the requests in flight.
+    pub(crate) streams: Callers,
     /// Who is let in; none: whoever can connect.
     pub(crate) access: Option<Access>,
     /// How long it may take to receive a request and answer it.
@@ -138,7 +141,10 @@ impl Gate {
     /// Who asks, if they may and there is room for it.
     async fn asker(&self, asked: Asked, headers: &HeaderMap) -> Result<Asker, Status> {
         let Some(call) = asked.call else {
-            return Ok(Asker { caller: None, slot: None });
+            return Ok(Asker {
+                caller: None,
+                slot: if asked.is_long { Some(self.stream(None)?) } else { None },
+            });
         };
         let shared = &self.shared;
         let metrics = &shared.metrics;
@@ -152,16 +158,26 @@ impl Gate {
         if let Some((access, caller)) = shared.access.as_ref().zip(caller.as_ref()) {
             is_current(caller).map_err(refused_as(Rejection::Unauthenticated))?;
             let published = shared.publisher.current();
-            let snapshot = published.as_ref().and_then(|guard| guard.as_ref()).map(|published| &published.snapshot);
+            let snapshot =
+                published.as_ref().and_then(|guard| guard.as_ref()).map(|published| &published.snapshot);
             access.check(caller, call, snapshot).map_err(refused_as(Rejection::Forbidden))?;
         }
-        // A stream that lasts is none of the requests in flight: it waits, and does not hold anybody up.
-        let slot = if asked.is_long { None } else { Some(Arc::new(self.enter(&budget)?)) };
-        Ok(Asker { caller, slot })
+        let slot = if asked.is_long { self.stream(caller.as_deref())? } else { self.enter(&budget)? };
+        Ok(Asker { caller, slot: Some(slot) })
+    }
+
+    /// A place for a stream that lasts.
+    fn stream(&self, caller: Option<&Caller>) -> Result<Arc<Slot>, Status> {
+        let streams = &self.shared.streams;
+        let budget = match caller {
+            Some(caller) => streams.budget(&Key::User(caller.user.name.as_str().into())),
+            None => streams.budget(&self.peer.key),
+        };
+        streams.limits().enter(&budget).map(Arc::new).map_err(|why| self.refused(why))
     }
 
     /// Whom the connection or the request names, and what they may have.
-    async fn who(&self, headers: &HeaderMap) -> Result<(Option<Arc<gavel_access::Caller>>, Arc<Budget>), Status> {
+    async fn who(&self, headers: &HeaderMap) -> Result<(Option<Arc<Caller>>, Arc<Budget>), Status> {
         let peer = &self.peer;
         let access = match (&self.shared.access, &peer.identity) {
             (None, _) | (_, Identity::Trusted) => return Ok((None, peer.budget.clone())),
@@ -180,8 +196,8 @@ impl Gate {
         Ok((Some(caller), budget))
     }
 
-    fn enter(&self, budget: &Arc<Budget>) -> Result<Slot, Status> {
-        self.shared.callers.limits().enter(budget).map_err(|why| self.refused(why))
+    fn enter(&self, budget: &Arc<Budget>) -> Result<Arc<Slot>, Status> {
+        self.shared.callers.limits().enter(budget).map(Arc::new).map_err(|why| self.refused(why))
     }
 
     fn refused(&self, why: TooMuch) -> Status {
@@ -200,8 +216,12 @@ pub(crate) fn too_much(why: TooMuch) -> Status {
     let message = match why {
         TooMuch::CallerRate { .. } => "this caller asks more often than it may",
         TooMuch::CallerInFlight => "this caller has more requests in flight than it may",
-        TooMuch::InFlight => "the server has too many requests in flight, and this caller more than its share",
-        TooMuch::HeldBytes => "the server holds too many bytes of requests, and this caller's are more than its share",
+        TooMuch::InFlight => {
+            "the server has too many requests in flight, and this caller more than its share"
+        }
+        TooMuch::HeldBytes => {
+            "the server holds too many bytes of requests, and this caller's are more than its share"
+        }
     };
     let details = ErrorDetails::with_retry_info(Some(why.retry()));
     Status::with_error_details(Code::ResourceExhausted, message, details)
@@ -217,7 +237,9 @@ mod tests {
         use prost::Message as _;
         let set = prost_types::FileDescriptorSet::decode(gavel_proto::FILE_DESCRIPTOR_SET).unwrap();
         let mut seen = 0;
-        for service in set.file.iter().flat_map(|file| file.service.iter().map(move |one| (file.package(), one))) {
+        for service in
+            set.file.iter().flat_map(|file| file.service.iter().map(move |one| (file.package(), one)))
+        {
             for method in &service.1.method {
                 let path = format!("/{}.{}/{}", service.0, service.1.name(), method.name());
                 let asked = Asked::of(&path);
@@ -227,7 +249,10 @@ mod tests {
             }
         }
         assert!(seen >= 5);
-        assert_eq!(Asked::of("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo").call, Some(Call::Reflection));
+        assert_eq!(
+            Asked::of("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo").call,
+            Some(Call::Reflection)
+        );
         assert_eq!(Asked::of("/grpc.health.v1.Health/Check").call, None);
         assert_eq!(Asked::of("/gavel.v1.PolicyDecision/Nonsense").rpc, Rpc::Other);
     }

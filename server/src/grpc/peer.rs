@@ -17,6 +17,8 @@ use crate::limits::{Budget, Key, Slot, TooMuch};
 pub(super) struct Peer {
     /// Its address; none by a unix socket.
     pub(super) address: Option<SocketAddr>,
+    /// Whom limits are held against, as long as nobody else is named.
+    pub(super) key: Key,
     /// What its address may have.
     pub(super) budget: Arc<Budget>,
     /// Who it is, as far as the connection tells.
@@ -41,7 +43,8 @@ pub(super) enum Identity {
 impl Peer {
     pub(super) fn new(shared: &Shared, address: Option<SocketAddr>, identity: Identity) -> Self {
         let key = address.map_or(Key::Local, |address| Key::address(address.ip()));
-        Self { address, budget: shared.callers.budget(&key), identity, in_flight: Arc::default() }
+        let budget = shared.callers.budget(&key);
+        Self { address, key, budget, identity, in_flight: Arc::default() }
     }
 }
 

@@ -86,7 +86,10 @@ impl Service {
         for (field, object) in [("object", &request.object), ("old_object", &request.old_object)] {
             if object.len() > self.max_object_bytes {
                 let (found, most) = (object.len(), self.max_object_bytes);
-                return Err(decide::invalid(field, format!("the object has {found} bytes; at most {most} are taken")));
+                return Err(decide::invalid(
+                    field,
+                    format!("the object has {found} bytes; at most {most} are taken"),
+                ));
             }
         }
         Ok(())

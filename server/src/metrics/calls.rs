@@ -37,7 +37,8 @@ struct ReasonLabel {
 
 /// Bounds in seconds: decisions take microseconds, calls tens of them, and what waits for a snapshot seconds.
 const BUCKETS: [f64; 17] = [
-    2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 1e-1, 1.0, 10.0,
+    2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 1e-1, 1.0,
+    10.0,
 ];
 
 /// Metrics of calls and connections.
@@ -105,7 +106,11 @@ impl Calls {
             durations,
         );
         registry.register("rpcs", "Calls that ended, by status code", codes);
-        registry.register("rpcs_in_flight", "Calls that have not ended, streams included", calls.in_flight.clone());
+        registry.register(
+            "rpcs_in_flight",
+            "Calls that have not ended, streams included",
+            calls.in_flight.clone(),
+        );
         registry.register("requests_rejected", "Requests that were not let in, by reason", rejections);
         registry.register(
             "connections_rejected",

@@ -3,12 +3,12 @@
 
 use std::fmt;
 
+use procfs::WithCurrentSystemInfo as _;
+use procfs::process::{LimitValue, Process as Proc};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use procfs::WithCurrentSystemInfo as _;
-use procfs::process::{LimitValue, Process as Proc};
 use tokio::runtime::Handle;
 
 /// The process and its runtime.
@@ -47,7 +47,8 @@ fn encode_process(encoder: &mut DescriptorEncoder<'_>, process: &Proc) -> fmt::R
         metric(encoder, "process_resident_memory_bytes", "Resident memory, in bytes", &gauge(resident))?;
         metric(encoder, "process_virtual_memory_bytes", "Virtual memory, in bytes", &gauge(stat.vsize))?;
         metric(encoder, "process_threads", "Threads", &ConstGauge::new(stat.num_threads))?;
-        if let Ok(started) = procfs::boot_time_secs().map(|boot| boot as f64 + stat.starttime as f64 / ticks) {
+        if let Ok(started) = procfs::boot_time_secs().map(|boot| boot as f64 + stat.starttime as f64 / ticks)
+        {
             let help = "When the process started, in seconds since 1970";
             metric(encoder, "process_start_time_seconds", help, &ConstGauge::new(started))?;
         }
@@ -68,7 +69,12 @@ fn encode_runtime(encoder: &mut DescriptorEncoder<'_>, handle: &Handle) -> fmt::
     let workers = runtime.num_workers();
     let busy: f64 = (0..workers).map(|worker| runtime.worker_total_busy_duration(worker).as_secs_f64()).sum();
     metric(encoder, "tokio_workers", "Threads that run tasks", &gauge(workers as u64))?;
-    metric(encoder, "tokio_alive_tasks", "Tasks that have not ended", &gauge(runtime.num_alive_tasks() as u64))?;
+    metric(
+        encoder,
+        "tokio_alive_tasks",
+        "Tasks that have not ended",
+        &gauge(runtime.num_alive_tasks() as u64),
+    )?;
     let help = "Tasks that wait in the queue of all workers";
     metric(encoder, "tokio_global_queue_depth", help, &gauge(runtime.global_queue_depth() as u64))?;
     let help = "Time that workers were busy, of all together, in seconds";

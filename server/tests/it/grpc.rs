@@ -129,7 +129,7 @@ async fn authorize_and_snapshot() {
 #[tokio::test]
 async fn a_request_larger_than_the_limit_is_refused() {
     let server =
-        Server::start_with(&[("psp.yaml", ADMISSION)], |config| config.max_request_bytes = 1000).await;
+        Server::start_with(&[("psp.yaml", ADMISSION)], |config| config.limits.max_request_bytes = 1000).await;
     let mut client = server.client().await;
     let status = client.admit(admission(&" ".repeat(2000))).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange);

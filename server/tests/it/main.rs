@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
 
+mod access;
 mod admin;
+mod certificates;
 mod cluster;
+mod drain;
 mod grpc;
+mod limits;
 mod process;
 mod reload;
 mod support;
+mod tokens;

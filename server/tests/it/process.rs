@@ -41,7 +41,7 @@ fn what_it_refuses_to_start_with() {
         (&["--cluster", "--watch-seconds", "4"], "at least 5"),
         (&["--cluster", "--kubeconfig", "/nonexistent/kubeconfig"], "/nonexistent/kubeconfig"),
         (&["--manifests", manifests, "--listen", "0.0.0.0:0"], "--insecure"),
-        (&["--manifests", manifests, "--admin-listen", "0.0.0.0:0"], "--insecure"),
+        (&["--manifests", manifests, "--admin-listen", "0.0.0.0:0"], "--admin-insecure"),
         (&["--manifests", manifests, "--listen", "localhost"], "unix:PATH"),
         (&["--manifests", manifests, "--listen", "unix:"], "needs a path"),
         (&["--manifests", manifests, "--evaluators", "none,pod-security-policy"], "no other evaluator"),

@@ -124,6 +124,15 @@ impl Server {
         );
     }
 
+    pub(crate) async fn metrics(&self) -> String {
+        get(self.running.admin, "/metrics").await.1
+    }
+
+    /// The server and its folder, for a test that stops it in its own way.
+    pub(crate) fn into_parts(self) -> (Running, TempDir) {
+        (self.running, self.folder)
+    }
+
     pub(crate) async fn stop(self) {
         self.running.shutdown().await.unwrap();
     }
