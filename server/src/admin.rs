@@ -1,10 +1,12 @@
 //! The operator's side: `/livez`, `/readyz` and `/metrics` over HTTP.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -38,17 +40,22 @@ impl Admin {
     }
 }
 
-pub(crate) fn router(admin: Arc<Admin>) -> Router {
+pub(crate) fn router(admin: Arc<Admin>) -> IntoMakeServiceWithConnectInfo<Router, SocketAddr> {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(admin)
+        .into_make_service_with_connect_info()
 }
 
 /// What is well, and what is not, a line each. A source that fails is told of, and does not take readiness away: the
-/// last good snapshot answers, until it is too old.
-async fn readyz(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+/// last good snapshot answers, until it is too old. Why it fails may name objects, and is for this machine alone.
+async fn readyz(
+    ConnectInfo(caller): ConnectInfo<SocketAddr>,
+    State(admin): State<Arc<Admin>>,
+) -> impl IntoResponse {
+    let is_local = caller.ip().to_canonical().is_loopback();
     let mut text = String::new();
     let mut line = |good: bool, what: String| {
         text.push_str(if good { "[+] " } else { "[-] " });
@@ -68,7 +75,8 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
         line(!admin.is_too_old(), known);
     }
     for source in admin.publisher.sources() {
-        let SourceStatus { name, state, detail, .. } = &source;
+        let SourceStatus { name, state, .. } = &source;
+        let detail = if is_local { source.detail.as_str() } else { "GetSnapshot, the log, and this machine tell why" };
         let refused = match source.errors() {
             0 => String::new(),
             errors => format!(", {errors} errors in objects: see GetSnapshot"),
