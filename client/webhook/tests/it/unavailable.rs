@@ -104,7 +104,7 @@ async fn lost_after_it_was_reached() {
 /// objects could switch the policies off.
 #[tokio::test]
 async fn too_large_for_the_server() {
-    let server = Server::start_with(POLICIES, |config| config.max_request_bytes = 2048).await;
+    let server = Server::start_with(POLICIES, |config| config.limits.max_request_bytes = 2048).await;
     let webhook = Webhook::start_with(&[server.address()], |config| {
         config.on_unavailable = OnUnavailable::Allow;
     })
