@@ -1,17 +1,23 @@
 //! The calls.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use gavel_proto::v1;
 use gavel_proto::v1::policy_decision_client::PolicyDecisionClient;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::connect::endpoint;
-use crate::error::Error;
+use crate::connect::{Address, Connection};
+use crate::error::{Error, retry_after};
+use crate::security::words::is_closing;
+use crate::security::{Secure, Security, SecurityStatus};
+use crate::trace::TraceContext;
 
 /// How long a call may take when nothing else is said.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// At most so many attempts a call.
+const MOST: usize = 3;
 /// Name of the service, as health checks ask for it.
 pub(crate) const SERVICE: &str = "gavel.v1.PolicyDecision";
 /// Largest answer taken: a ledger over many policies is long.
@@ -20,30 +26,49 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// A client of one server. Cheap to clone; clones share the connection.
 #[derive(Clone, Debug)]
 pub struct Client {
-    inner: PolicyDecisionClient<Channel>,
+    connection: Arc<Connection>,
+    secure: Secure,
     deadline: Duration,
+    trace: Option<TraceContext>,
 }
 
 impl Client {
-    /// Connects to `HOST:PORT`, `http://HOST:PORT` or `unix:PATH`.
+    /// Connects to `HOST:PORT`, `http://HOST:PORT` or `unix:PATH`, without TLS and without credentials.
     ///
     /// # Errors
     /// [`Error::Address`] when the address cannot be read, [`Error::Connect`] when nobody answers there.
     pub async fn connect(address: &str) -> Result<Self, Error> {
-        let (endpoint, socket) = endpoint(address)?;
-        let connected = match socket {
-            None => endpoint.connect().await,
-            Some(socket) => endpoint.connect_with_connector(socket).await,
-        };
-        let channel = connected.map_err(|source| Error::Connect { address: address.to_owned(), source })?;
-        let inner = PolicyDecisionClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
-        Ok(Self { inner, deadline: DEADLINE })
+        Self::connect_with(address, &Security::default()).await
+    }
+
+    /// Connects to `HOST:PORT`, `https://HOST:PORT`, `http://HOST:PORT` or `unix:PATH`, with these settings of TLS and
+    /// credentials.
+    ///
+    /// # Errors
+    /// As [`Client::connect`]; [`Error::Security`] when the settings, or the files that they name, cannot be used.
+    pub async fn connect_with(address: &str, security: &Security) -> Result<Self, Error> {
+        let (at, scheme) = Address::parse(address)?;
+        let secure = Secure::open(security).await?;
+        secure.check(address, &at, scheme)?;
+        let connection = Connection::eager(&at, at.host().unwrap_or_default(), &secure).await?;
+        Ok(Self { connection: Arc::new(connection), secure, deadline: DEADLINE, trace: None })
     }
 
     /// The same client, whose calls may take this long: 5 seconds unless said otherwise.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
+    }
+
+    /// The same client, whose calls belong to this trace.
+    #[must_use]
+    pub fn with_trace_context(self, trace: TraceContext) -> Self {
+        Self { trace: Some(trace), ..self }
+    }
+
+    /// How certificates and tokens are.
+    pub fn security(&self) -> SecurityStatus {
+        self.secure.status()
     }
 
     /// May this pod be created or updated, by this user?
@@ -81,37 +106,58 @@ impl Client {
 
     /// Tells each revision of the server's snapshot, beginning with the current one, so that what was cached can be
     /// dropped. The stream has no deadline: it goes on until it is dropped or the server ends. The deadline is for its
-    /// beginning.
+    /// beginning. A stream that ends with an error, as when its connection has come of age, can be begun again.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn watch_snapshot(&self) -> Result<Streaming<v1::SnapshotRevision>, Error> {
-        let mut client = self.inner.clone();
-        match tokio::time::timeout(self.deadline, client.watch_snapshot(v1::WatchSnapshotRequest {})).await {
-            Ok(stream) => stream.map(Response::into_inner).map_err(Error::from),
-            Err(_) => Err(Error::Deadline(self.deadline)),
-        }
+        self.call(v1::WatchSnapshotRequest {}, async |mut client, mut request| {
+            // The server would end the stream by it.
+            request.metadata_mut().remove("grpc-timeout");
+            client.watch_snapshot(request).await
+        })
+        .await
     }
 
-    /// Calls within the deadline; once more when the server was not there, which is safe: every call only asks.
+    /// Calls within the deadline; again where that is safe and may help. Every call only asks.
     async fn call<Q: Clone, A>(
         &self,
         question: Q,
         call: impl AsyncFn(PolicyDecisionClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, Error> {
-        let ask = || {
-            let mut request = Request::new(question.clone());
-            request.set_timeout(self.deadline);
-            call(self.inner.clone(), request)
-        };
+        let started = Instant::now();
         let within_deadline = async {
-            match ask().await {
-                Err(status) if status.code() == Code::Unavailable => ask().await,
-                answer => answer,
+            let mut failures = 0;
+            loop {
+                let mut request = Request::new(question.clone());
+                request.set_timeout(self.deadline.saturating_sub(started.elapsed()));
+                let authorization = self.secure.prepare(request.metadata_mut(), self.trace.as_ref());
+                let client = PolicyDecisionClient::new(self.connection.channel());
+                let status = match call(client.max_decoding_message_size(MAX_ANSWER_BYTES), request).await {
+                    Ok(answer) => return Ok(answer.into_inner()),
+                    Err(status) => status,
+                };
+                failures += 1;
+                let left = self.deadline.saturating_sub(started.elapsed());
+                let pause = match status.code() {
+                    _ if failures == MOST => None,
+                    Code::Unauthenticated if self.secure.is_renewed(authorization.as_ref()).await => {
+                        Some(Duration::ZERO)
+                    }
+                    // Not before the server said, and not at all if that is too late.
+                    Code::ResourceExhausted => retry_after(&status).filter(|after| *after < left),
+                    Code::Unavailable if failures == 1 => Some(Duration::ZERO),
+                    _ if is_closing(&status) => Some(Duration::ZERO),
+                    _ => None,
+                };
+                match pause {
+                    None => return Err(Error::from(status)),
+                    Some(pause) => tokio::time::sleep(pause).await,
+                }
             }
         };
         match tokio::time::timeout(self.deadline, within_deadline).await {
-            Ok(answer) => answer.map(Response::into_inner).map_err(Error::from),
+            Ok(answer) => answer,
             Err(_) => Err(Error::Deadline(self.deadline)),
         }
     }

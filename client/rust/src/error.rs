@@ -6,24 +6,32 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::balanced::Attempts;
+use crate::connect::Address;
+use crate::security::words;
+
+/// A server that asks for more patience than this gets no more: another one may have taken its place by then.
+const MOST_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The address cannot be read.
-    #[error("`{address}` is not an address: use HOST:PORT, http://HOST:PORT or unix:PATH")]
+    #[error("`{address}` is not an address: use HOST:PORT, https://HOST:PORT, http://HOST:PORT or unix:PATH")]
     Address {
         /// As given.
         address: String,
     },
-    /// Nobody answers at the address. Trying again later may help.
-    #[error("cannot connect to `{address}`: is a server listening there?")]
+    /// Certificates, tokens or the settings of them cannot be used, or do not go with the address.
+    #[error("{0}")]
+    Security(String),
+    /// Nobody answers at the address, or is not who it should be. Trying again later may help.
+    #[error("cannot connect to `{address}`: {why}")]
     Connect {
         /// As given.
         address: String,
         /// What the connection says.
-        source: tonic::transport::Error,
+        why: String,
     },
     /// The question cannot be answered: correct it, asking again does not help.
     #[error("{message}")]
@@ -33,6 +41,12 @@ pub enum Error {
         /// The fields that are to blame.
         violations: Vec<FieldViolation>,
     },
+    /// The server does not take the credentials, or there are none: UNAUTHENTICATED.
+    #[error("the server does not know who asks: {0}")]
+    Unauthenticated(String),
+    /// The server knows who asks, and does not let them: PERMISSION_DENIED.
+    #[error("the server does not let this caller ask: {0}")]
+    Forbidden(String),
     /// The server is not ready, or overloaded. Ask again later.
     #[error("the server cannot answer now: {0}")]
     Unavailable(String),
@@ -62,21 +76,48 @@ impl Error {
         match self {
             Error::Connect { .. } | Error::Unavailable(_) | Error::Deadline(_) => true,
             Error::Attempts(attempts) => attempts.is_unavailable(),
-            Error::Address { .. } | Error::Invalid { .. } | Error::Status(_) => false,
+            Error::Address { .. }
+            | Error::Security(_)
+            | Error::Invalid { .. }
+            | Error::Unauthenticated(_)
+            | Error::Forbidden(_)
+            | Error::Status(_) => false,
         }
+    }
+
+    pub(crate) fn connect(address: &Address, error: &tonic::transport::Error) -> Self {
+        let why = words::innermost(error);
+        let hint = if why.contains("refused") || why.contains("No such file") {
+            ": is a server listening there?"
+        } else {
+            ""
+        };
+        Error::Connect { address: address.to_string(), why: format!("{why}{hint}") }
     }
 }
 
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
+        // What a server says has no source; what has one comes from the connection.
+        if std::error::Error::source(&status).is_some() {
+            return Error::Unavailable(words::describe(&status));
+        }
         match status.code() {
             Code::InvalidArgument => {
                 Error::Invalid { message: status.message().to_owned(), violations: violations(&status) }
             }
             Code::Unavailable | Code::ResourceExhausted => Error::Unavailable(status.message().to_owned()),
+            Code::Unauthenticated => Error::Unauthenticated(status.message().to_owned()),
+            Code::PermissionDenied => Error::Forbidden(status.message().to_owned()),
             _ => Error::Status(Box::new(status)),
         }
     }
+}
+
+/// How long the server wants not to be asked: `google.rpc.RetryInfo`.
+pub(crate) fn retry_after(status: &Status) -> Option<Duration> {
+    let delay = status.get_details_retry_info()?.retry_delay?;
+    Some(delay.min(MOST_PATIENCE))
 }
 
 fn violations(status: &Status) -> Vec<FieldViolation> {

@@ -1,7 +1,8 @@
 //! Rust client of Gavel, the Kubernetes policy decision point.
 //!
 //! [`Client`] asks one server, [`Balanced`] all replicas of one, and [`review`] reads and answers the AdmissionReviews of
-//! an API server.
+//! an API server. [`Security`] is how servers are known, and how they know who asks; [`trace`] makes calls part of a
+//! trace.
 //!
 //! ```no_run
 //! use gavel_client::{Client, v1};
@@ -29,9 +30,13 @@ mod client;
 mod connect;
 mod error;
 pub mod review;
+mod security;
+pub mod trace;
 
 pub use balanced::Balanced;
 pub use client::Client;
 pub use error::{Error, FieldViolation};
 /// The messages of the wire contract.
 pub use gavel_proto::v1;
+pub use security::{Security, SecurityStatus};
+pub use trace::TraceContext;

@@ -1,6 +1,6 @@
 //! Where the replicas are: names are resolved again and again, and the list of replicas follows.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -8,12 +8,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 
 use super::replica::Replica;
 use super::{Settings, Shared, lock};
-use crate::connect::endpoint;
+use crate::connect::{Address, Connection, KeepAlive};
 use crate::error::Error;
+use crate::security::Secure;
 
 /// The addresses of a name, to come.
 pub type Resolving<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>>;
@@ -38,7 +38,7 @@ impl Resolve for Dns {
 #[derive(Debug)]
 enum Target {
     /// An address that stays.
-    Fixed(String),
+    Fixed(Address),
     /// A name with a port, and what it last stood for.
     Name { host: String, port: u16, known: Vec<SocketAddr> },
 }
@@ -56,23 +56,27 @@ impl Addresses {
         addresses: &[A],
         settings: Settings,
         resolve: Arc<dyn Resolve>,
+        secure: &Secure,
     ) -> Result<Self, Error> {
         if addresses.is_empty() {
             return Err(Error::Address { address: String::new() });
         }
-        let targets: Result<_, _> = addresses.iter().map(|address| Target::parse(address.as_ref())).collect();
+        let targets: Result<_, _> =
+            addresses.iter().map(|address| Target::parse(address.as_ref(), secure)).collect();
         Ok(Self { targets: targets?, settings, resolve })
     }
 
     /// Looks all names up, and lets the list of replicas follow. A name that cannot be resolved keeps what it stood
     /// for: that a resolver fails says nothing about the servers.
     pub(super) async fn refresh(&mut self, shared: &Shared, stop: &CancellationToken) {
-        let mut wanted = BTreeSet::new();
+        // By their addresses; the name that was given along, which certificates are for.
+        let mut wanted: BTreeMap<String, (Address, String)> = BTreeMap::new();
         let mut unresolved = Vec::new();
         for target in &mut self.targets {
             match target {
                 Target::Fixed(address) => {
-                    wanted.insert(address.clone());
+                    let name = address.host().unwrap_or_default().to_owned();
+                    wanted.insert(address.to_string(), (address.clone(), name));
                 }
                 Target::Name { host, port, known } => {
                     let resolving = self.resolve.resolve(host, *port);
@@ -85,65 +89,56 @@ impl Addresses {
                             self.settings.patience
                         )),
                     }
-                    wanted.extend(known.iter().map(ToString::to_string));
+                    for found in known {
+                        let at = Address::Tcp { host: found.ip().to_string(), port: found.port() };
+                        wanted.insert(found.to_string(), (at, host.clone()));
+                    }
                 }
             }
         }
         *lock(&shared.unresolved) = unresolved;
         let mut replicas = shared.replicas();
         replicas.retain(|replica| {
-            let stays = wanted.remove(&replica.address);
+            let stays = wanted.remove(&replica.address).is_some();
             if !stays {
                 replica.stop.cancel();
             }
             stays
         });
-        for address in wanted {
+        for (address, (at, name)) in wanted {
             // Read before, when it was given, or made from an address.
-            if let Ok(channel) = self.channel(&address) {
-                replicas.push(Replica::start(address, channel, self.settings, stop.child_token()));
+            if let Ok(connection) = self.connection(&at, &name, &shared.secure) {
+                replicas.push(Replica::start(
+                    address,
+                    connection,
+                    shared.secure.clone(),
+                    self.settings.clone(),
+                    stop.child_token(),
+                ));
             }
         }
         *lock(&shared.replicas) = replicas;
     }
 
-    /// A connection that is made when it is first needed, and again when it broke.
-    fn channel(&self, address: &str) -> Result<Channel, Error> {
-        let (endpoint, socket) = endpoint(address)?;
-        let endpoint = endpoint
-            .connect_timeout(self.settings.patience)
-            .http2_keep_alive_interval(self.settings.probe_good_every)
-            .keep_alive_timeout(self.settings.patience)
-            .keep_alive_while_idle(true);
-        Ok(match socket {
-            None => endpoint.connect_lazy(),
-            Some(socket) => endpoint.connect_with_connector_lazy(socket),
-        })
+    fn connection(&self, at: &Address, name: &str, secure: &Secure) -> Result<Connection, Error> {
+        let Settings { probe_good_every, patience, .. } = self.settings;
+        Connection::lazy(at, name, secure, Some(KeepAlive { every: probe_good_every, patience }))
     }
 }
 
 impl Target {
-    fn parse(address: &str) -> Result<Self, Error> {
-        let (endpoint, socket) = endpoint(address)?;
-        if socket.is_some() {
-            return Ok(Target::Fixed(address.to_owned()));
+    fn parse(text: &str, secure: &Secure) -> Result<Self, Error> {
+        let (address, scheme) = Address::parse(text)?;
+        secure.check(text, &address, scheme)?;
+        // So that a host that no certificate could be for is told at once.
+        if let Some(host) = address.host() {
+            secure.tls(host)?;
         }
-        let wrong = || Error::Address { address: address.to_owned() };
-        let uri = endpoint.uri();
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(wrong());
-        }
-        let host = uri.host().ok_or_else(wrong)?;
-        let port = match uri.port_u16() {
-            Some(port) => port,
-            None if address.starts_with("http://") && uri.port().is_none() => 80,
-            None => return Err(wrong()),
-        };
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        Ok(match bare.parse::<IpAddr>() {
-            Ok(ip) => Target::Fixed(SocketAddr::new(ip, port).to_string()),
-            Err(_) if host.is_empty() => return Err(wrong()),
-            Err(_) => Target::Name { host: host.to_owned(), port, known: Vec::new() },
+        Ok(match address {
+            Address::Tcp { host, port } if host.parse::<IpAddr>().is_err() => {
+                Target::Name { host, port, known: Vec::new() }
+            }
+            address => Target::Fixed(address),
         })
     }
 }

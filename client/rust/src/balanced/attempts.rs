@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use tonic::{Code, Status, TimeoutExpired};
 
-use super::Shared;
-use super::replica::{Replica, describe};
-use crate::error::Error;
+use super::replica::Replica;
+use super::{Pick, Shared};
+use crate::error::{Error, retry_after};
+use crate::security::words::{describe, is_closing};
 
 /// At most so many attempts a call.
 const MOST: usize = 3;
@@ -88,6 +89,8 @@ pub(super) struct Call {
     attempts: Vec<Attempt>,
     pause: Duration,
     may_go_on: bool,
+    /// Whether a connection was closing under this call: happening twice, it is no coincidence.
+    met_closing: bool,
 }
 
 impl Call {
@@ -99,21 +102,27 @@ impl Call {
             attempts: Vec::new(),
             pause: PAUSE,
             may_go_on: true,
+            met_closing: false,
         }
     }
 
     /// Whom to ask next, and how long to wait for the answer; none when the call has to end.
     pub(super) async fn next(&mut self, shared: &Shared) -> Option<(Arc<Replica>, Duration)> {
-        if !self.may_go_on || self.attempts.len() == MOST {
+        if !self.may_go_on || self.attempts.len() >= MOST {
             return None;
         }
         let (replica, others) = match shared.pick(&self.tried) {
-            Some(picked) => picked,
-            None => {
+            Pick::Replica(replica, others) => (replica, others),
+            Pick::Busy(until) => self.once_free(shared, until).await?,
+            Pick::Tried => {
                 self.tried.clear();
                 tokio::time::sleep(self.pause.min(self.left() / 4)).await;
                 self.pause *= 10;
-                shared.pick(&self.tried)?
+                match shared.pick(&self.tried) {
+                    Pick::Replica(replica, others) => (replica, others),
+                    Pick::Busy(until) => self.once_free(shared, until).await?,
+                    Pick::Tried => return None,
+                }
             }
         };
         let left = self.left();
@@ -125,12 +134,39 @@ impl Call {
         Some((replica, if is_last { left } else { left / 2 }))
     }
 
+    /// Waits until a replica may be asked again that had asked for patience; not at all if that is too late.
+    async fn once_free(&mut self, shared: &Shared, until: Instant) -> Option<(Arc<Replica>, usize)> {
+        if until + USEFUL > self.deadline {
+            if self.attempts.is_empty() {
+                self.attempts = all_busy(shared);
+            }
+            return None;
+        }
+        tokio::time::sleep_until(until.into()).await;
+        // Another call may have been told to wait in the meantime; this one does not wait once more.
+        match shared.pick(&self.tried) {
+            Pick::Replica(replica, others) => Some((replica, others)),
+            Pick::Busy(_) | Pick::Tried => {
+                if self.attempts.is_empty() {
+                    self.attempts = all_busy(shared);
+                }
+                None
+            }
+        }
+    }
+
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// An attempt ended with an error.
-    pub(super) fn failed(&mut self, replica: &Arc<Replica>, started: Instant, status: &Status) {
+    /// An attempt ended with an error; `is_renewed` says that there are other credentials by now than the refused ones.
+    pub(super) fn failed(
+        &mut self,
+        replica: &Arc<Replica>,
+        started: Instant,
+        status: &Status,
+        is_renewed: bool,
+    ) {
         if is_timer(status) {
             return self.timed_out(replica, started);
         }
@@ -138,11 +174,20 @@ impl Call {
         let is_transport = std::error::Error::source(status).is_some();
         let why = describe(status);
         let code = if is_transport { Code::Unavailable } else { status.code() };
-        if code == Code::Unavailable {
+        if let Some(time) = retry_after(status)
+            && code == Code::ResourceExhausted
+        {
+            replica.spare(time);
+        }
+        self.may_go_on = may_ask_again(code) || is_renewed;
+        self.record(replica, started, code, why.clone());
+        let was_closing = is_closing(status) && !std::mem::replace(&mut self.met_closing, true);
+        if is_renewed || was_closing {
+            // The same one may be asked at once.
+            self.tried.pop();
+        } else if code == Code::Unavailable {
             replica.mark_failed(&why);
         }
-        self.may_go_on = may_ask_again(code);
-        self.record(replica, started, code, why);
     }
 
     /// An attempt had no answer in its time.
@@ -167,6 +212,18 @@ impl Call {
             took: self.started.elapsed(),
         }))
     }
+}
+
+/// What is told when all replicas have asked for patience, and none is asked.
+fn all_busy(shared: &Shared) -> Vec<Attempt> {
+    let now = Instant::now();
+    let busy = shared.replicas().into_iter().filter_map(|replica| {
+        let left = replica.busy_until(now)?.saturating_duration_since(now);
+        let why = format!("overloaded; not asked for another {} ms, as it said", left.as_millis());
+        let address = replica.address.clone();
+        Some(Attempt { address, took: Duration::ZERO, code: Code::ResourceExhausted, why })
+    });
+    busy.collect()
 }
 
 /// tonic's own timers, which run beside ours, here and in the server: `TimeoutExpired` of tonic, which has no code of its

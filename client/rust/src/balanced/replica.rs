@@ -3,18 +3,22 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use gavel_proto::v1::policy_decision_client::PolicyDecisionClient;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::{ReplicaStatus, Settings, lock};
 use crate::client::{MAX_ANSWER_BYTES, SERVICE};
+use crate::connect::Connection;
+use crate::security::Secure;
+use crate::security::words::{describe, is_closing};
 
 /// Whether a replica answers. The smaller, the sooner it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,10 +38,13 @@ pub enum State {
 #[derive(Debug)]
 pub(super) struct Replica {
     pub(super) address: String,
-    channel: Channel,
+    connection: Connection,
+    secure: Secure,
     state: AtomicU8,
     detail: Mutex<String>,
     in_flight: AtomicUsize,
+    /// Until when it does not want to be asked.
+    busy: Mutex<Option<Instant>>,
     /// Wakes the probe when a call has failed.
     failed: Notify,
     /// Ends the probe when the replica is no longer known.
@@ -57,16 +64,19 @@ impl Replica {
     /// A replica that is probed from now on.
     pub(super) fn start(
         address: String,
-        channel: Channel,
+        connection: Connection,
+        secure: Secure,
         settings: Settings,
         stop: CancellationToken,
     ) -> Arc<Self> {
         let replica = Arc::new(Self {
             address,
-            channel,
+            connection,
+            secure,
             state: AtomicU8::new(State::Unknown as u8),
             detail: Mutex::default(),
             in_flight: AtomicUsize::new(0),
+            busy: Mutex::default(),
             failed: Notify::new(),
             stop,
         });
@@ -81,7 +91,7 @@ impl Replica {
     }
 
     pub(super) fn client(&self) -> PolicyDecisionClient<Channel> {
-        PolicyDecisionClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+        PolicyDecisionClient::new(self.connection.channel()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
     pub(super) fn counted(&self) -> InFlight<'_> {
@@ -113,6 +123,16 @@ impl Replica {
         self.failed.notify_one();
     }
 
+    /// Not asked before this time is over.
+    pub(super) fn spare(&self, time: Duration) {
+        *lock(&self.busy) = Some(Instant::now() + time);
+    }
+
+    /// Until when it does not want to be asked, if that is still to come.
+    pub(super) fn busy_until(&self, now: Instant) -> Option<Instant> {
+        lock(&self.busy).filter(|until| *until > now)
+    }
+
     fn set(&self, state: State, detail: &str) {
         detail.clone_into(&mut lock(&self.detail));
         self.state.store(state as u8, Ordering::Relaxed);
@@ -139,8 +159,9 @@ impl Replica {
     }
 
     async fn check(&self) -> (State, String) {
-        let request = HealthCheckRequest { service: SERVICE.to_owned() };
-        match HealthClient::new(self.channel.clone()).check(request).await {
+        let mut request = Request::new(HealthCheckRequest { service: SERVICE.to_owned() });
+        self.secure.prepare(request.metadata_mut(), None);
+        match HealthClient::new(self.connection.channel()).check(request).await {
             Ok(answer) => match answer.into_inner().status() {
                 ServingStatus::Serving => (State::Good, String::new()),
                 other => (State::NotServing, format!("says {}", other.as_str_name())),
@@ -151,24 +172,9 @@ impl Replica {
             Err(status) if status.code() == Code::NotFound => {
                 (State::NotServing, format!("does not know the service {SERVICE}"))
             }
+            // It had come of age: the next check makes a new connection, and so will the next call.
+            Err(status) if is_closing(&status) => (State::Unknown, describe(&status)),
             Err(status) => (State::Failed, describe(&status)),
         }
     }
-}
-
-/// A status in a line. Of a broken connection the innermost cause: `transport error` alone tells nobody anything.
-pub(super) fn describe(status: &Status) -> String {
-    let message = status.message();
-    let Some(mut cause) = std::error::Error::source(status) else {
-        return if message.is_empty() {
-            status.code().to_string()
-        } else {
-            format!("{:?}: {message}", status.code())
-        };
-    };
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let cause = cause.to_string();
-    if message.contains(&cause) { message.to_owned() } else { format!("{message}: {cause}") }
 }

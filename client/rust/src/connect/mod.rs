@@ -1,0 +1,150 @@
+//! Connections: over TCP, over TLS, over unix sockets.
+
+mod address;
+mod connector;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gavel_tls::ClientTls;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+pub(crate) use address::{Address, Scheme};
+pub(crate) use connector::ALPN;
+use connector::{Secured, Socket};
+
+use crate::error::Error;
+use crate::security::{Secure, Tls};
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How a connection is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeepAlive {
+    /// How often a sign of life is asked for.
+    pub(crate) every: Duration,
+    /// How long connecting, or a sign of life, may take.
+    pub(crate) patience: Duration,
+}
+
+/// A connection that is made when it is first needed, again when it broke, and anew when the certificates that it was
+/// made with have changed: calls under way end on the old one.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    endpoint: Endpoint,
+    reach: Reach,
+    made: Mutex<Made>,
+}
+
+#[derive(Debug)]
+enum Reach {
+    Unix(Socket),
+    Tcp,
+    Tls(Tls),
+}
+
+#[derive(Debug)]
+struct Made {
+    channel: Channel,
+    with: Option<Arc<ClientTls>>,
+}
+
+impl Connection {
+    /// A connection to come.
+    pub(crate) fn lazy(
+        at: &Address,
+        name: &str,
+        secure: &Secure,
+        keep_alive: Option<KeepAlive>,
+    ) -> Result<Self, Error> {
+        let (endpoint, reach) = endpoint(at, name, secure, keep_alive)?;
+        let made = reach.make(&endpoint);
+        Ok(Self { endpoint, reach, made: Mutex::new(made) })
+    }
+
+    /// A connection that is there.
+    pub(crate) async fn eager(at: &Address, name: &str, secure: &Secure) -> Result<Self, Error> {
+        let (endpoint, reach) = endpoint(at, name, secure, None)?;
+        let with = reach.current();
+        let connected = match (&reach, &with) {
+            (Reach::Unix(socket), _) => endpoint.connect_with_connector(socket.clone()).await,
+            (Reach::Tls(tls), Some(with)) => {
+                endpoint.connect_with_connector(Secured::new(with, tls.name.clone())).await
+            }
+            _ => endpoint.connect().await,
+        };
+        let channel = connected.map_err(|error| Error::connect(at, &error))?;
+        Ok(Self { endpoint, reach, made: Mutex::new(Made { channel, with }) })
+    }
+
+    /// The connection by which to ask now.
+    pub(crate) fn channel(&self) -> Channel {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.reach.current();
+        let is_same = match (&now, &made.with) {
+            (Some(now), Some(with)) => Arc::ptr_eq(now, with),
+            _ => true,
+        };
+        if !is_same {
+            *made = self.reach.make(&self.endpoint);
+        }
+        made.channel.clone()
+    }
+}
+
+impl Reach {
+    fn current(&self) -> Option<Arc<ClientTls>> {
+        match self {
+            Reach::Tls(tls) => Some(tls.files.current()),
+            Reach::Unix(_) | Reach::Tcp => None,
+        }
+    }
+
+    fn make(&self, endpoint: &Endpoint) -> Made {
+        match self {
+            Reach::Unix(socket) => {
+                Made { channel: endpoint.connect_with_connector_lazy(socket.clone()), with: None }
+            }
+            Reach::Tcp => Made { channel: endpoint.connect_lazy(), with: None },
+            Reach::Tls(tls) => {
+                let with = tls.files.current();
+                let secured = Secured::new(&with, tls.name.clone());
+                Made { channel: endpoint.connect_with_connector_lazy(secured), with: Some(with) }
+            }
+        }
+    }
+}
+
+/// The endpoint of an address; `name` is the host as it was given, which may have been resolved since.
+fn endpoint(
+    at: &Address,
+    name: &str,
+    secure: &Secure,
+    keep_alive: Option<KeepAlive>,
+) -> Result<(Endpoint, Reach), Error> {
+    let wrong = |_| Error::Address { address: at.to_string() };
+    let endpoint = Endpoint::from_shared(format!("http://{}", at.authority())).map_err(wrong)?;
+    let endpoint = endpoint.connect_timeout(CONNECT).tcp_nodelay(true);
+    let endpoint = match keep_alive {
+        None => endpoint,
+        Some(KeepAlive { every, patience }) => endpoint
+            .connect_timeout(patience)
+            .http2_keep_alive_interval(every)
+            .keep_alive_timeout(patience)
+            .keep_alive_while_idle(true),
+    };
+    Ok(match at {
+        Address::Unix(path) => (endpoint, Reach::Unix(Socket(path.clone()))),
+        Address::Tcp { port, .. } => match secure.tls(name)? {
+            None => (endpoint, Reach::Tcp),
+            Some(tls) => {
+                let asked = Address::Tcp { host: name.to_owned(), port: *port };
+                let origin: Uri = format!("https://{}", asked.authority())
+                    .parse()
+                    .map_err(|_| Error::Address { address: asked.to_string() })?;
+                (endpoint.origin(origin), Reach::Tls(tls))
+            }
+        },
+    })
+}
