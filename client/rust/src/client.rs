@@ -10,7 +10,6 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::connect::{Address, Connection};
 use crate::error::{Error, retry_after};
-use crate::security::words::is_closing;
 use crate::security::{Secure, Security, SecurityStatus};
 use crate::trace::TraceContext;
 
@@ -147,11 +146,11 @@ impl Client {
                     // Not before the server said, and not at all if that is too late.
                     Code::ResourceExhausted => retry_after(&status).filter(|after| *after < left),
                     Code::Unavailable if failures == 1 => Some(Duration::ZERO),
-                    _ if is_closing(&status) => Some(Duration::ZERO),
+                    _ if self.connection.is_closing(&status) => Some(Duration::ZERO),
                     _ => None,
                 };
                 match pause {
-                    None => return Err(Error::from(status)),
+                    None => return Err(Error::new(&status, &self.connection)),
                     Some(pause) => tokio::time::sleep(pause).await,
                 }
             }

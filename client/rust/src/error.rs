@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::balanced::Attempts;
-use crate::connect::Address;
+use crate::connect::{Address, Connection};
 use crate::security::words;
 
 /// A server that asks for more patience than this gets no more: another one may have taken its place by then.
@@ -85,6 +85,22 @@ impl Error {
         }
     }
 
+    /// Of a status that came by a connection.
+    pub(crate) fn new(status: &Status, by: &Connection) -> Self {
+        let message = status.message().to_owned();
+        // What a server says has no source; what has one comes from the connection.
+        if std::error::Error::source(status).is_some() {
+            return Error::Unavailable(by.describe(status));
+        }
+        match status.code() {
+            Code::InvalidArgument => Error::Invalid { message, violations: violations(status) },
+            Code::Unavailable | Code::ResourceExhausted => Error::Unavailable(message),
+            Code::Unauthenticated => Error::Unauthenticated(message),
+            Code::PermissionDenied => Error::Forbidden(message),
+            _ => Error::Status(Box::new(status.clone())),
+        }
+    }
+
     pub(crate) fn connect(address: &Address, error: &tonic::transport::Error) -> Self {
         let why = words::innermost(error);
         let hint = if why.contains("refused") || why.contains("No such file") {
@@ -93,24 +109,6 @@ impl Error {
             ""
         };
         Error::Connect { address: address.to_string(), why: format!("{why}{hint}") }
-    }
-}
-
-impl From<Status> for Error {
-    fn from(status: Status) -> Self {
-        // What a server says has no source; what has one comes from the connection.
-        if std::error::Error::source(&status).is_some() {
-            return Error::Unavailable(words::describe(&status));
-        }
-        match status.code() {
-            Code::InvalidArgument => {
-                Error::Invalid { message: status.message().to_owned(), violations: violations(&status) }
-            }
-            Code::Unavailable | Code::ResourceExhausted => Error::Unavailable(status.message().to_owned()),
-            Code::Unauthenticated => Error::Unauthenticated(status.message().to_owned()),
-            Code::PermissionDenied => Error::Forbidden(status.message().to_owned()),
-            _ => Error::Status(Box::new(status)),
-        }
     }
 }
 

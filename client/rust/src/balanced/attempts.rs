@@ -9,7 +9,6 @@ use tonic::{Code, Status, TimeoutExpired};
 use super::replica::Replica;
 use super::{Pick, Shared};
 use crate::error::{Error, retry_after};
-use crate::security::words::{describe, is_closing};
 
 /// At most so many attempts a call.
 const MOST: usize = 3;
@@ -172,7 +171,7 @@ impl Call {
         }
         // What a server says has no source; what has one comes from the connection.
         let is_transport = std::error::Error::source(status).is_some();
-        let why = describe(status);
+        let why = replica.connection.describe(status);
         let code = if is_transport { Code::Unavailable } else { status.code() };
         if let Some(time) = retry_after(status)
             && code == Code::ResourceExhausted
@@ -181,7 +180,8 @@ impl Call {
         }
         self.may_go_on = may_ask_again(code) || is_renewed;
         self.record(replica, started, code, why.clone());
-        let was_closing = is_closing(status) && !std::mem::replace(&mut self.met_closing, true);
+        let was_closing =
+            replica.connection.is_closing(status) && !std::mem::replace(&mut self.met_closing, true);
         if is_renewed || was_closing {
             // The same one may be asked at once.
             self.tried.pop();

@@ -34,8 +34,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
 use crate::error::Error;
-use crate::security::words::describe;
-use crate::security::{Secure, Security, SecurityStatus};
+use crate::security::{Secure, Security, SecurityStatus, words};
 use crate::trace::{Attempt as Attempted, Tracer};
 use addresses::Addresses;
 pub use addresses::{Dns, Resolve, Resolving};
@@ -240,7 +239,7 @@ impl Balanced {
             let answer = tokio::time::timeout(budget, ask(replica.client(), request)).await;
             drop(counted);
             if let Some(attempt) = &mut attempt {
-                tell(attempt.as_mut(), &answer);
+                tell(attempt.as_mut(), &answer, &replica);
             }
             match answer {
                 Ok(Ok(answer)) => {
@@ -249,13 +248,13 @@ impl Balanced {
                 }
                 Ok(Err(status)) if is_refusal(&status) => {
                     secure.heard(None);
-                    return Err(status.into());
+                    return Err(Error::new(&status, &replica.connection));
                 }
                 Ok(Err(status)) => {
                     let is_renewed = is_stranger(&status) && secure.is_renewed(authorization.as_ref()).await;
                     call.failed(&replica, started, &status, is_renewed);
                     if may_not(&status) {
-                        secure.heard(Some(format!("{}: {}", replica.address, describe(&status))));
+                        secure.heard(Some(format!("{}: {}", replica.address, words::describe(&status))));
                     }
                 }
                 Err(_) => call.timed_out(&replica, started),
@@ -266,10 +265,10 @@ impl Balanced {
 }
 
 /// Tells a trace how an attempt ended.
-fn tell<A>(attempt: &mut dyn Attempted, answer: &Result<Result<A, Status>, Elapsed>) {
+fn tell<A>(attempt: &mut dyn Attempted, answer: &Result<Result<A, Status>, Elapsed>, replica: &Replica) {
     match answer {
         Ok(Ok(_)) => attempt.ended(Code::Ok, ""),
-        Ok(Err(status)) => attempt.ended(status.code(), &describe(status)),
+        Ok(Err(status)) => attempt.ended(status.code(), &replica.connection.describe(status)),
         Err(_) => attempt.ended(Code::DeadlineExceeded, "no answer in time"),
     }
 }

@@ -18,7 +18,6 @@ use super::{ReplicaStatus, Settings, lock};
 use crate::client::{MAX_ANSWER_BYTES, SERVICE};
 use crate::connect::Connection;
 use crate::security::Secure;
-use crate::security::words::{describe, is_closing};
 
 /// Whether a replica answers. The smaller, the sooner it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +37,7 @@ pub enum State {
 #[derive(Debug)]
 pub(super) struct Replica {
     pub(super) address: String,
-    connection: Connection,
+    pub(super) connection: Connection,
     secure: Secure,
     state: AtomicU8,
     detail: Mutex<String>,
@@ -173,8 +172,10 @@ impl Replica {
                 (State::NotServing, format!("does not know the service {SERVICE}"))
             }
             // It had come of age: the next check makes a new connection, and so will the next call.
-            Err(status) if is_closing(&status) => (State::Unknown, describe(&status)),
-            Err(status) => (State::Failed, describe(&status)),
+            Err(status) if self.connection.is_closing(&status) => {
+                (State::Unknown, self.connection.describe(&status))
+            }
+            Err(status) => (State::Failed, self.connection.describe(&status)),
         }
     }
 }

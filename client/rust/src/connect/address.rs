@@ -96,8 +96,6 @@ impl fmt::Display for Address {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
     use super::*;
 
     #[test]

@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gavel_tls::ClientTls;
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 pub(crate) use address::{Address, Scheme};
 pub(crate) use connector::ALPN;
-use connector::{Secured, Socket};
+use connector::{Refusal, Secured, Socket};
 
 use crate::error::Error;
-use crate::security::{Secure, Tls};
+use crate::security::{Secure, Tls, words};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -41,7 +42,7 @@ pub(crate) struct Connection {
 enum Reach {
     Unix(Socket),
     Tcp,
-    Tls(Tls),
+    Tls(Tls, Refusal),
 }
 
 #[derive(Debug)]
@@ -69,8 +70,9 @@ impl Connection {
         let with = reach.current();
         let connected = match (&reach, &with) {
             (Reach::Unix(socket), _) => endpoint.connect_with_connector(socket.clone()).await,
-            (Reach::Tls(tls), Some(with)) => {
-                endpoint.connect_with_connector(Secured::new(with, tls.name.clone())).await
+            (Reach::Tls(tls, refusal), Some(with)) => {
+                let secured = Secured::new(with, tls.name.clone(), refusal.clone());
+                endpoint.connect_with_connector(secured).await
             }
             _ => endpoint.connect().await,
         };
@@ -91,12 +93,31 @@ impl Connection {
         }
         made.channel.clone()
     }
+
+    /// Why a call by this connection has no answer, in a line.
+    pub(crate) fn describe(&self, status: &Status) -> String {
+        self.refusal(status).unwrap_or_else(|| words::describe(status))
+    }
+
+    /// Whether the server was closing the connection, and nothing more.
+    pub(crate) fn is_closing(&self, status: &Status) -> bool {
+        self.refusal(status).is_none() && words::is_closing(status)
+    }
+
+    fn refusal(&self, status: &Status) -> Option<String> {
+        // What a server says has no source; what has one comes from the connection.
+        std::error::Error::source(status)?;
+        match &self.reach {
+            Reach::Tls(_, refusal) => refusal.words(),
+            Reach::Unix(_) | Reach::Tcp => None,
+        }
+    }
 }
 
 impl Reach {
     fn current(&self) -> Option<Arc<ClientTls>> {
         match self {
-            Reach::Tls(tls) => Some(tls.files.current()),
+            Reach::Tls(tls, _) => Some(tls.files.current()),
             Reach::Unix(_) | Reach::Tcp => None,
         }
     }
@@ -107,9 +128,9 @@ impl Reach {
                 Made { channel: endpoint.connect_with_connector_lazy(socket.clone()), with: None }
             }
             Reach::Tcp => Made { channel: endpoint.connect_lazy(), with: None },
-            Reach::Tls(tls) => {
+            Reach::Tls(tls, refusal) => {
                 let with = tls.files.current();
-                let secured = Secured::new(&with, tls.name.clone());
+                let secured = Secured::new(&with, tls.name.clone(), refusal.clone());
                 Made { channel: endpoint.connect_with_connector_lazy(secured), with: Some(with) }
             }
         }
@@ -143,7 +164,7 @@ fn endpoint(
                 let origin: Uri = format!("https://{}", asked.authority())
                     .parse()
                     .map_err(|_| Error::Address { address: asked.to_string() })?;
-                (endpoint.origin(origin), Reach::Tls(tls))
+                (endpoint.origin(origin), Reach::Tls(tls, Refusal::default()))
             }
         },
     })

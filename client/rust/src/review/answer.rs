@@ -33,6 +33,11 @@ pub struct Answer {
 impl From<pb::AdmitResponse> for Answer {
     /// The decision as it is, in Kubernetes' words.
     fn from(decision: pb::AdmitResponse) -> Self {
+        let mut audit_annotations: BTreeMap<_, _> = decision.audit_annotations.into_iter().collect();
+        // Leads from the API server's audit log to the server's decision log and traces.
+        if !decision.decision_id.is_empty() {
+            audit_annotations.insert("decision-id".to_owned(), decision.decision_id);
+        }
         Self {
             uid: decision.uid,
             allowed: decision.allowed,
@@ -42,7 +47,7 @@ impl From<pb::AdmitResponse> for Answer {
             message: decision.message,
             patch: decision.patch,
             warnings: decision.warnings,
-            audit_annotations: decision.audit_annotations.into_iter().collect(),
+            audit_annotations,
         }
     }
 }

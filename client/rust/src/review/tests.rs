@@ -102,10 +102,11 @@ fn answers() {
         patch: b"[]".to_vec(),
         warnings: vec!["w".to_owned()],
         audit_annotations: [("k".to_owned(), "v".to_owned())].into(),
+        decision_id: "d".to_owned(),
         ..Default::default()
     };
     assert_eq!(
         Answer::from(decision).to_json().unwrap(),
-        r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"u","allowed":true,"patchType":"JSONPatch","patch":"W10=","warnings":["w"],"auditAnnotations":{"k":"v"}}}"#
+        r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"u","allowed":true,"patchType":"JSONPatch","patch":"W10=","warnings":["w"],"auditAnnotations":{"decision-id":"d","k":"v"}}}"#
     );
 }

@@ -111,8 +111,6 @@ fn header(text: &str) -> Result<AsciiMetadataValue, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
     use super::header;
 
     #[test]

@@ -26,6 +26,13 @@ pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
         if let Some(error) = cause.downcast_ref::<rustls::Error>() {
             return tls(error);
         }
+        if let Some(error) = cause.downcast_ref::<h2::Error>()
+            && error.is_library()
+            && error.reason() == Some(h2::Reason::FRAME_SIZE_ERROR)
+        {
+            // What a TLS alert looks like to HTTP/2.
+            return "it does not answer in HTTP/2; it was asked without TLS: does it want it (--server-ca FILE)?".to_owned();
+        }
         // An io::Error that was made of another error does not name that one as its source, but the source of it.
         let inside = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         match inside.map(|inside| inside as &(dyn StdError + 'static)).or_else(|| cause.source()) {
@@ -102,7 +109,7 @@ fn certificate(why: &CertificateError) -> String {
 }
 
 /// What the server says of our side.
-fn refused(alert: AlertDescription) -> String {
+pub(crate) fn refused(alert: AlertDescription) -> String {
     match alert {
         AlertDescription::CertificateRequired => {
             "it wants a client certificate (--client-cert FILE --client-key FILE)".to_owned()

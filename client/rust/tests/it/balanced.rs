@@ -12,10 +12,10 @@ use tonic_health::ServingStatus;
 
 use crate::fake::{Behaviour, Fake};
 
-const DEADLINE: Duration = Duration::from_secs(4);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
 
 /// Quick enough for a test, and still in the proportions of the defaults.
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.resolve_every = Duration::from_millis(100);
     settings.probe_good_every = Duration::from_millis(200);
@@ -24,14 +24,14 @@ fn settings() -> Settings {
     settings
 }
 
-async fn client(fakes: &[&Fake]) -> Balanced {
+pub(crate) async fn client(fakes: &[&Fake]) -> Balanced {
     let addresses: Vec<String> = fakes.iter().map(|fake| fake.address.to_string()).collect();
     let client = Balanced::with(&addresses, settings(), Arc::new(Dns)).await.unwrap();
     until(&client, |states| states.iter().all(|state| *state == State::Good)).await;
     client
 }
 
-async fn until(client: &Balanced, wanted: impl Fn(&[State]) -> bool) {
+pub(crate) async fn until(client: &Balanced, wanted: impl Fn(&[State]) -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let states: Vec<State> = client.replicas().iter().map(|replica| replica.state).collect();
@@ -44,7 +44,7 @@ async fn until(client: &Balanced, wanted: impl Fn(&[State]) -> bool) {
 }
 
 /// Asks so many times, and tells who answered.
-async fn ask(client: &Balanced, times: usize) -> BTreeSet<String> {
+pub(crate) async fn ask(client: &Balanced, times: usize) -> BTreeSet<String> {
     let mut who = BTreeSet::new();
     for _ in 0..times {
         let answer = client.admit(pb::AdmitRequest::default(), DEADLINE).await.unwrap();
@@ -53,11 +53,11 @@ async fn ask(client: &Balanced, times: usize) -> BTreeSet<String> {
     who
 }
 
-fn names(names: &[&str]) -> BTreeSet<String> {
+pub(crate) fn names(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-fn attempts(error: Error) -> gavel_client::balanced::Attempts {
+pub(crate) fn attempts(error: Error) -> gavel_client::balanced::Attempts {
     match error {
         Error::Attempts(attempts) => *attempts,
         other => panic!("{other:?}"),
