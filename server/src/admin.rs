@@ -76,7 +76,8 @@ async fn readyz(
     }
     for source in admin.publisher.sources() {
         let SourceStatus { name, state, .. } = &source;
-        let detail = if is_local { source.detail.as_str() } else { "GetSnapshot, the log, and this machine tell why" };
+        let detail =
+            if is_local { source.detail.as_str() } else { "GetSnapshot, the log, and this machine tell why" };
         let refused = match source.errors() {
             0 => String::new(),
             errors => format!(", {errors} errors in objects: see GetSnapshot"),

@@ -3,13 +3,14 @@
 //! - [`decide`] answers the wire's questions from a snapshot, without a wire: services and command line share it.
 //! - [`publisher`] holds the current snapshot, [`freshness`] how fresh it is, [`status`] how the sources are.
 //! - [`manifests`] or [`cluster`] follows the source and has changes published.
-//! - `grpc` and `admin` are what the world sees, `metrics` and [`telemetry`] what the operator sees.
+//! - `grpc` and `admin` are what the world sees, `metrics` and `decision_log` what the operator sees.
 //! - [`run`] wires them up: what `main` calls, and what tests start on port 0.
 
 mod admin;
 mod cluster;
 pub mod config;
 pub mod decide;
+mod decision_log;
 pub mod freshness;
 mod grpc;
 mod keeper;
@@ -19,8 +20,7 @@ mod metrics;
 pub mod publisher;
 pub mod run;
 pub mod status;
-pub mod telemetry;
 mod wiring;
 
 pub use config::Config;
-pub use run::{Running, start};
+pub use run::{Running, Telling, start, start_telling};

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use gavel_server::{Config, run, telemetry};
+use gavel_server::config::{DecisionLogMode, DecisionLogTarget, LogFormat};
+use gavel_server::{Config, Telling, run};
 
 fn main() -> ExitCode {
     let config = Config::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
@@ -17,9 +18,19 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let _telemetry = telemetry::init(&config)?;
+    let settings = &config.telemetry;
+    let logs_decisions = settings.decision_log != DecisionLogMode::Off;
+    let telemetry = gavel_telemetry::init(&gavel_telemetry::Settings {
+        service: "gavel-server",
+        log: &settings.log,
+        json: settings.log_format == LogFormat::Json,
+        otlp_endpoint: settings.otlp_endpoint.as_deref(),
+        trace_sample: settings.trace_sample.map(|ratio| ratio.0),
+        records: logs_decisions && settings.decision_log_to == DecisionLogTarget::Otlp,
+    })?;
+    let telling = Telling { tracing: telemetry.tracing(), records: telemetry.records() };
     let drain = config.drain();
     // Before anything is served: a signal that comes early is heeded, too.
     let told = run::told_to_stop()?;
-    run::start(config).await?.until(told, drain).await
+    run::start_telling(config, telling).await?.until(told, drain).await
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use gavel_telemetry::Tracing;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -57,11 +59,34 @@ struct Ends {
     over: CancellationToken,
 }
 
+/// What a server tells, and how: traces, and decisions by OTLP. Nothing, by default.
+#[derive(Clone, Debug)]
+pub struct Telling {
+    /// Which requests are traced.
+    pub tracing: Tracing,
+    /// How decisions are sent by OTLP.
+    pub records: Option<SdkLoggerProvider>,
+}
+
+impl Default for Telling {
+    fn default() -> Self {
+        Self { tracing: Tracing::off(), records: None }
+    }
+}
+
+/// Starts a server that traces nothing: see [`start_telling`].
+///
+/// # Errors
+/// As [`start_telling`].
+pub async fn start(config: Config) -> anyhow::Result<Running> {
+    start_telling(config, Telling::default()).await
+}
+
 /// Starts a server: binds its sockets, and begins to read its source.
 ///
 /// # Errors
 /// When an address cannot be bound, or files of certificates or keys cannot be used.
-pub async fn start(config: Config) -> anyhow::Result<Running> {
+pub async fn start_telling(config: Config, telling: Telling) -> anyhow::Result<Running> {
     let publisher = Arc::new(if config.cluster {
         Publisher::new(cluster::sources())
     } else {
@@ -86,9 +111,11 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     // HealthReporter::new reports the empty service as serving.
     health.set_service_status("", ServingStatus::NotServing).await;
     health.set_service_status(SERVICE, ServingStatus::NotServing).await;
-    let service = Arc::new(wiring::service(&config, publisher.clone(), metrics.clone(), ends.stop.clone()));
+    let log = wiring::decision_log(&config, metrics.clone(), telling.records)?;
+    let service =
+        Arc::new(wiring::service(&config, publisher.clone(), metrics.clone(), log, ends.stop.clone()));
     let serving = grpc::Serving {
-        shared: wiring::shared(&config, publisher.clone(), metrics.clone(), access),
+        shared: wiring::shared(&config, publisher.clone(), metrics.clone(), access, telling.tracing),
         routes: grpc::routes(service, health.clone(), config.limits.max_request_bytes)?,
         connections: wiring::connections(&config),
         settings: wiring::connection_settings(&config),

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use gavel_access::{Authenticator, Rights};
+use gavel_telemetry::Tracing;
 use gavel_tls::{Event, Followed, ServerFiles, ServerTls};
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, DecisionLogMode, DecisionLogQuestion, DecisionLogTarget};
+use crate::decision_log::{DecisionIds, DecisionLog, Mode, Redaction, Target};
 use crate::grpc::{Access, ConnectionSettings, Service, Shared};
 use crate::limits::{Callers, Connections, Limits, Rate, Settings};
 use crate::metrics::Metrics;
@@ -65,6 +68,7 @@ pub(crate) fn shared(
     publisher: Arc<Publisher>,
     metrics: Arc<Metrics>,
     access: Option<Access>,
+    tracing: Tracing,
 ) -> Arc<Shared> {
     let limits = &config.limits;
     let rate = NonZeroU32::new(limits.caller_rate)
@@ -88,6 +92,7 @@ pub(crate) fn shared(
         callers: Callers::new(limits),
         streams: Callers::new(streams),
         access,
+        tracing,
         request_time: Duration::from_secs(config.limits.request_seconds),
     })
 }
@@ -114,14 +119,51 @@ pub(crate) fn service(
     config: &Config,
     publisher: Arc<Publisher>,
     metrics: Arc<Metrics>,
+    log: DecisionLog,
     stop: CancellationToken,
 ) -> Service {
     Service {
         publisher,
         metrics,
+        log,
+        ids: DecisionIds::default(),
         admission: config.looks_at_admissions(),
         max_object_bytes: config.limits.max_object_bytes,
         max_wait: Duration::from_secs(config.max_wait_seconds),
         stop,
     }
+}
+
+/// Where decisions are logged. `records`: how they are sent by OTLP.
+///
+/// # Errors
+/// When it cannot be written to.
+pub(crate) fn decision_log(
+    config: &Config,
+    metrics: Arc<Metrics>,
+    records: Option<SdkLoggerProvider>,
+) -> anyhow::Result<DecisionLog> {
+    let telemetry = &config.telemetry;
+    let mode = match telemetry.decision_log {
+        DecisionLogMode::Off => return Ok(DecisionLog::off(metrics)),
+        DecisionLogMode::Sampled => Mode::Sampled(telemetry.decision_log_sample.0),
+        DecisionLogMode::All => Mode::All,
+    };
+    let redaction = match telemetry.decision_log_question {
+        DecisionLogQuestion::None => Redaction::None,
+        DecisionLogQuestion::Redacted => Redaction::Redacted,
+        DecisionLogQuestion::Full => Redaction::Full,
+    };
+    let target = match &telemetry.decision_log_to {
+        DecisionLogTarget::Stdout => Target::Stdout,
+        DecisionLogTarget::Otlp => {
+            Target::Otlp(records.context("--decision-log-to otlp: this process sends nothing by OTLP")?)
+        }
+        DecisionLogTarget::File(path) => Target::File {
+            path: path.clone(),
+            max_bytes: telemetry.decision_log_max_bytes,
+            keep: telemetry.decision_log_keep.into(),
+        },
+    };
+    DecisionLog::new(mode, redaction, target, metrics)
 }

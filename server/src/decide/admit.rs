@@ -9,6 +9,7 @@ use gavel_engine::rbac::User;
 use gavel_proto::v1 as pb;
 use tonic::Status;
 
+use super::Stages;
 use super::authorize::to_grant;
 use super::invalid::invalid;
 
@@ -17,6 +18,18 @@ use super::invalid::invalid;
 /// # Errors
 /// INVALID_ARGUMENT when the request or its object cannot be read.
 pub fn admit(snapshot: &Snapshot, request: &pb::AdmitRequest) -> Result<pb::AdmitResponse, Status> {
+    admit_staged(snapshot, request, &mut ())
+}
+
+/// The same, and tells when the question has been read, and when it has been decided.
+///
+/// # Errors
+/// As [`admit`].
+pub fn admit_staged(
+    snapshot: &Snapshot,
+    request: &pb::AdmitRequest,
+    stages: &mut impl Stages,
+) -> Result<pb::AdmitResponse, Status> {
     // A policy looks at neither uid nor extra of a user.
     let pb::AdmitRequest {
         uid,
@@ -57,6 +70,8 @@ pub fn admit(snapshot: &Snapshot, request: &pb::AdmitRequest) -> Result<pb::Admi
         Some(pb::GroupVersionResource { group, version: _, resource }) => (group.as_str(), resource.as_str()),
     };
     let user = User { name: username.clone(), groups: groups.clone() };
+    // The object's JSON is read by the engine, as far as policies look at it: that is part of deciding.
+    stages.parsed();
     let decision = snapshot
         .admit(&AdmitRequest {
             operation,
@@ -73,6 +88,7 @@ pub fn admit(snapshot: &Snapshot, request: &pb::AdmitRequest) -> Result<pb::Admi
             sets_seccomp_fields: *set_seccomp_fields,
         })
         .map_err(|InvalidRequest { field, message }| invalid(field, message))?;
+    stages.decided();
     Ok(to_response(uid.clone(), snapshot.revision(), decision))
 }
 

@@ -5,6 +5,7 @@ use gavel_engine::rbac::{Action, Grant, User};
 use gavel_proto::v1 as pb;
 use tonic::Status;
 
+use super::Stages;
 use super::invalid::invalid;
 
 /// Answers `Authorize`.
@@ -14,6 +15,18 @@ use super::invalid::invalid;
 pub fn authorize(
     snapshot: &Snapshot,
     request: &pb::AuthorizeRequest,
+) -> Result<pb::AuthorizeResponse, Status> {
+    authorize_staged(snapshot, request, &mut ())
+}
+
+/// The same, and tells when the question has been read, and when it has been decided.
+///
+/// # Errors
+/// As [`authorize`].
+pub fn authorize_staged(
+    snapshot: &Snapshot,
+    request: &pb::AuthorizeRequest,
+    stages: &mut impl Stages,
 ) -> Result<pb::AuthorizeResponse, Status> {
     // RBAC looks at neither uid nor extra.
     let pb::AuthorizeRequest {
@@ -43,7 +56,9 @@ pub fn authorize(
             ));
         }
     };
+    stages.parsed();
     let answer = snapshot.authorize(&User { name: user.clone(), groups: groups.clone() }, &action);
+    stages.decided();
     Ok(pb::AuthorizeResponse {
         allowed: answer.allowed,
         denied: false,

@@ -8,6 +8,7 @@ use gavel_engine::object::{Labels, Protocol};
 use gavel_proto::v1 as pb;
 use tonic::Status;
 
+use super::Stages;
 use super::invalid::invalid;
 
 /// Answers `CheckFlow`.
@@ -17,6 +18,18 @@ use super::invalid::invalid;
 pub fn check_flow(
     snapshot: &Snapshot,
     request: &pb::CheckFlowRequest,
+) -> Result<pb::CheckFlowResponse, Status> {
+    check_flow_staged(snapshot, request, &mut ())
+}
+
+/// The same, and tells when the question has been read, and when it has been decided.
+///
+/// # Errors
+/// As [`check_flow`].
+pub fn check_flow_staged(
+    snapshot: &Snapshot,
+    request: &pb::CheckFlowRequest,
+    stages: &mut impl Stages,
 ) -> Result<pb::CheckFlowResponse, Status> {
     // Whoever loaded the snapshot has seen to the consistency.
     let pb::CheckFlowRequest { source, destination, protocol, port, explain, consistency: _ } = request;
@@ -37,8 +50,10 @@ pub fn check_flow(
         protocol,
         port,
     };
+    stages.parsed();
     let refuse = |FlowError { end, message }| invalid(end, message);
     let decision = snapshot.check_flow(&question).map_err(refuse)?;
+    stages.decided();
     let (mut egress, mut ingress) = (to_leg(&decision.egress), to_leg(&decision.ingress));
     if *explain {
         let (egress_rules, ingress_rules) = snapshot.network().trace_flow(&question).map_err(refuse)?;

@@ -11,7 +11,19 @@ mod invalid;
 #[cfg(test)]
 mod tests;
 
-pub use admit::{admit, admit_all};
-pub use authorize::authorize;
-pub use flow::check_flow;
+pub use admit::{admit, admit_all, admit_staged};
+pub use authorize::{authorize, authorize_staged};
+pub use flow::{check_flow, check_flow_staged};
 pub(crate) use invalid::invalid;
+
+/// Is told how far an answer has come. There is no clock in here: whoever wants to know how long something took looks at
+/// its own.
+pub trait Stages {
+    /// The question has been read from the wire.
+    fn parsed(&mut self) {}
+    /// It has been decided, and is about to be put on the wire.
+    fn decided(&mut self) {}
+}
+
+/// Nobody wants to know.
+impl Stages for () {}

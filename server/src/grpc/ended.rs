@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use gavel_telemetry::Span;
 use tonic::Code;
 
 use super::stuck::Counted;
@@ -16,6 +17,8 @@ pub(super) struct Ended {
     rpc: Rpc,
     started: Instant,
     code: Option<Code>,
+    /// Its span, if it is traced.
+    pub(super) span: Option<Span>,
     /// What it has of the server.
     pub(super) slot: Option<Arc<Slot>>,
     /// Its place among those of its connection.
@@ -25,7 +28,7 @@ pub(super) struct Ended {
 impl Ended {
     pub(super) fn new(metrics: Arc<Metrics>, rpc: Rpc) -> Self {
         metrics.rpc_started();
-        Self { metrics, rpc, started: Instant::now(), code: None, slot: None, counted: None }
+        Self { metrics, rpc, started: Instant::now(), code: None, span: None, slot: None, counted: None }
     }
 
     /// How it ended.
@@ -39,5 +42,22 @@ impl Drop for Ended {
         // No status was sent: the caller went away first.
         let code = self.code.unwrap_or(Code::Cancelled);
         self.metrics.rpc_ended(self.rpc, code, self.started.elapsed());
+        if let Some(span) = &self.span {
+            span.set("rpc.grpc.status_code", i64::from(i32::from(code)));
+            // Of a server's span, these alone are the server's own failures:
+            // https://opentelemetry.io/docs/specs/semconv/rpc/grpc/#grpc-status
+            if matches!(
+                code,
+                Code::Unknown
+                    | Code::DeadlineExceeded
+                    | Code::Unimplemented
+                    | Code::Internal
+                    | Code::Unavailable
+                    | Code::DataLoss
+            ) {
+                span.failed(format!("{code:?}"));
+            }
+            span.end();
+        }
     }
 }

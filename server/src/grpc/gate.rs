@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gavel_access::{Call, Caller};
+use gavel_telemetry::{Span, Tracing};
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) callers: Callers,
     /// What each caller has of streams that last: they wait, and are none of the requests in flight.
     pub(crate) streams: Callers,
+    /// Which requests are traced.
+    pub(crate) tracing: Tracing,
     /// Who is let in; none: whoever can connect.
     pub(crate) access: Option<Access>,
     /// How long it may take to receive a request and answer it.
@@ -91,6 +94,7 @@ impl Gate {
     async fn pass(mut self, mut request: Request<Incoming>) -> Response<AnswerBody> {
         let asked = Asked::of(request.uri().path());
         let mut ended = Ended::new(self.shared.metrics.clone(), asked.rpc);
+        ended.span = self.span(asked, &request);
         if !asked.is_long {
             ended.counted = Some(self.peer.in_flight.enter());
         }
@@ -98,8 +102,12 @@ impl Gate {
         let (time, is_the_callers) = self.time(request.headers());
         let until = Instant::now() + time;
         let passed = timeout_at(until, async {
-            let asker = self.asker(asked, request.headers()).await?;
+            let mut asker = self.asker(asked, request.headers()).await?;
             ended.slot.clone_from(&asker.slot);
+            asker.span.clone_from(&ended.span);
+            if let (Some(span), Some(caller)) = (&asker.span, &asker.caller) {
+                span.set("enduser.id", caller.user.name.clone());
+            }
             if asked.is_long
                 && let Some(call) = asked.call
             {
@@ -128,6 +136,23 @@ impl Gate {
         response.map(|body| AnswerBody::new(body, ended, deadline))
     }
 
+    /// The request's span, if it is traced: <https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/>.
+    fn span(&self, asked: Asked, request: &Request<Incoming>) -> Option<Span> {
+        // What does not decide is asked all the time, and tells nothing.
+        asked.call.filter(|_| !asked.is_long)?;
+        let tracing = &self.shared.tracing;
+        let path = request.uri().path().trim_start_matches('/');
+        let span = tracing.serve_named(|| path.to_owned(), request.headers())?;
+        let (service, method) = path.split_once('/').unwrap_or((path, ""));
+        span.set("rpc.system", "grpc");
+        span.set("rpc.service", service.to_owned());
+        span.set("rpc.method", method.to_owned());
+        if let Some(address) = self.peer.address {
+            span.set("client.address", address.ip().to_string());
+        }
+        Some(span)
+    }
+
     /// How long the request may take, and whether its caller says so.
     fn time(&self, headers: &HeaderMap) -> (Duration, bool) {
         let most = self.shared.request_time;
@@ -141,10 +166,8 @@ impl Gate {
     /// Who asks, if they may and there is room for it.
     async fn asker(&self, asked: Asked, headers: &HeaderMap) -> Result<Asker, Status> {
         let Some(call) = asked.call else {
-            return Ok(Asker {
-                caller: None,
-                slot: if asked.is_long { Some(self.stream(None)?) } else { None },
-            });
+            let slot = if asked.is_long { Some(self.stream(None)?) } else { None };
+            return Ok(Asker { caller: None, slot, span: None });
         };
         let shared = &self.shared;
         let metrics = &shared.metrics;
@@ -163,7 +186,7 @@ impl Gate {
             access.check(caller, call, snapshot).map_err(refused_as(Rejection::Forbidden))?;
         }
         let slot = if asked.is_long { self.stream(caller.as_deref())? } else { self.enter(&budget)? };
-        Ok(Asker { caller, slot: Some(slot) })
+        Ok(Asker { caller, slot: Some(slot), span: None })
     }
 
     /// A place for a stream that lasts.

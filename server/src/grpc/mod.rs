@@ -10,6 +10,7 @@ mod ended;
 mod gate;
 mod incoming;
 mod peer;
+mod question;
 mod revisions;
 mod service;
 mod snapshot;

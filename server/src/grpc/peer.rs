@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use gavel_access::{Call, Caller, Refusal};
 use gavel_engine::Snapshot;
+use gavel_telemetry::Span;
 use tonic::Status;
 
 use super::gate::Shared;
@@ -55,6 +56,8 @@ pub(crate) struct Asker {
     pub(crate) caller: Option<Arc<Caller>>,
     /// What the request has of the server.
     pub(super) slot: Option<Arc<Slot>>,
+    /// The request's span, if it is traced.
+    pub(super) span: Option<Span>,
 }
 
 impl Asker {

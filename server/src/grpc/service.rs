@@ -2,11 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use gavel_engine::Snapshot;
 use gavel_proto::v1 as pb;
 use gavel_proto::v1::policy_decision_server::PolicyDecision;
+use gavel_telemetry::Span;
+use prost::Message as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
@@ -14,12 +16,13 @@ use tonic::{Request, Response, Status};
 
 use super::gate::too_much;
 use super::peer::{Asker, Standing};
+use super::question::{Answer as _, Question};
 use super::snapshot::to_duration;
 use super::{consistency, revisions};
-use crate::decide;
-use crate::metrics::{Decides, Metrics, Verdict};
+use crate::decide::{self, Stages};
+use crate::decision_log::{DecisionIds, DecisionLog, Record};
+use crate::metrics::{Metrics, Verdict};
 use crate::publisher::{Published, Publisher};
-use crate::telemetry;
 
 /// What the service is made of.
 #[derive(Debug)]
@@ -28,6 +31,10 @@ pub(crate) struct Service {
     pub(crate) publisher: Arc<Publisher>,
     /// Where answers are counted.
     pub(crate) metrics: Arc<Metrics>,
+    /// Where decisions are logged.
+    pub(crate) log: DecisionLog,
+    /// Names the decisions that are logged or traced.
+    pub(crate) ids: DecisionIds,
     /// Whether admissions are looked at, or all admitted.
     pub(crate) admission: bool,
     /// Largest object taken, in bytes.
@@ -38,23 +45,34 @@ pub(crate) struct Service {
     pub(crate) stop: CancellationToken,
 }
 
-/// An answer of a decision.
-trait Answer: prost::Message {
-    /// How old what it was made from is.
-    fn set_staleness(&mut self, staleness: pbjson_types::Duration);
+/// When a question was read, and when it was decided; looked at for spans alone.
+#[derive(Debug)]
+struct Clock {
+    runs: bool,
+    parsed: Option<SystemTime>,
+    decided: Option<SystemTime>,
 }
 
-macro_rules! answers {
-    ($($message:ident),*) => {$(
-        impl Answer for pb::$message {
-            fn set_staleness(&mut self, staleness: pbjson_types::Duration) {
-                self.staleness = Some(staleness);
-            }
-        }
-    )*};
+impl Stages for Clock {
+    fn parsed(&mut self) {
+        self.parsed = self.runs.then(SystemTime::now);
+    }
+
+    fn decided(&mut self) {
+        self.decided = self.runs.then(SystemTime::now);
+    }
 }
 
-answers!(AdmitResponse, CheckFlowResponse, AuthorizeResponse);
+impl Clock {
+    /// The spans of the stages.
+    fn tell(&self, span: &Span, from: SystemTime, to: SystemTime) {
+        let Some(parsed) = self.parsed else { return span.part("parse", from, to) };
+        span.part("parse", from, parsed);
+        let Some(decided) = self.decided else { return span.part("decide", parsed, to) };
+        span.part("decide", parsed, decided);
+        span.part("encode", decided, to);
+    }
+}
 
 impl Service {
     fn published(&self) -> Result<Arc<Published>, Status> {
@@ -95,83 +113,126 @@ impl Service {
         Ok(())
     }
 
-    /// Waits, decides, counts, and turns a panic into INTERNAL for this one caller.
-    async fn answer<Q, A: Answer>(
+    /// Waits, decides, counts, logs, and turns a panic into INTERNAL for this one caller.
+    async fn answer<Q: Question>(
         &self,
-        rpc: Decides,
-        request: &Request<Q>,
-        wanted: Option<&pb::Consistency>,
-        decide: impl FnOnce(&Snapshot, &Q) -> Result<A, Status>,
-        verdict: impl FnOnce(&A) -> Verdict,
-    ) -> Result<Response<A>, Status> {
-        let waited = self.wait(wanted, request.metadata()).await;
-        let span = telemetry::span(rpc, request.metadata());
-        let _entered = span.enter();
+        request: Request<Q>,
+        decide: impl FnOnce(&Snapshot, &Q, &mut Clock) -> Result<Q::Answer, Status>,
+    ) -> Result<Response<Q::Answer>, Status> {
+        let (metadata, extensions, question) = request.into_parts();
+        let waited = self.wait(question.consistency(), &metadata).await;
+        let asker = extensions.get::<Asker>();
+        let span = asker.and_then(|asker| asker.span.as_ref());
+        let _entered = span.map(Span::enter);
+        let is_logged = self.log.wants(span.is_some());
+        let began = (is_logged || span.is_some()).then(SystemTime::now);
+        let mut clock = Clock { runs: span.is_some(), parsed: None, decided: None };
         let started = Instant::now();
-        let answer = waited.and_then(|()| self.published()).and_then(|published| {
-            catch_unwind(AssertUnwindSafe(|| decide(&published.snapshot, request.get_ref()))).unwrap_or_else(
-                |_| {
-                    tracing::error!(
-                        rpc = rpc.as_str(),
-                        "a decision panicked; please report this with the request"
-                    );
-                    Err(Status::internal("the decision failed for a reason of the server's own"))
-                },
-            )
+        let decided = waited.and_then(|()| self.published()).and_then(|published| {
+            let decide = AssertUnwindSafe(|| decide(&published.snapshot, &question, &mut clock));
+            catch_unwind(decide).unwrap_or_else(|_| {
+                let rpc = Q::CALL.as_str();
+                tracing::error!(rpc, "a decision panicked; please report this with the request");
+                Err(Status::internal("the decision failed for a reason of the server's own"))
+            })
         });
-        let verdict = answer.as_ref().map_or(Verdict::Error, verdict);
-        self.metrics.decided(rpc, verdict, started.elapsed());
-        match answer {
-            Ok(mut answer) => {
-                if let Some(staleness) = self.publisher.staleness() {
-                    answer.set_staleness(to_duration(staleness));
-                }
-                // Whoever reads slowly has the server hold the answer meanwhile.
-                if let Some(asker) = request.extensions().get::<Asker>() {
-                    asker.hold(answer.encoded_len()).map_err(too_much)?;
-                }
-                Ok(Response::new(answer))
+        let took = started.elapsed();
+        let verdict = decided.as_ref().map_or(Verdict::Error, super::question::Answer::verdict);
+        self.metrics.decided(Q::CALL, verdict, took);
+        let mut answer = decided.inspect_err(|status| {
+            let (rpc, code) = (Q::CALL.as_str(), status.code());
+            tracing::debug!(rpc, ?code, message = status.message(), "refused");
+        });
+        if let (Ok(answer), Some(staleness)) = (&mut answer, self.publisher.staleness()) {
+            answer.set_staleness(to_duration(staleness));
+        }
+        if let Some(began) = began {
+            let id = self.ids.next();
+            if let Ok(answer) = &mut answer {
+                answer.set_decision_id(id.clone());
             }
-            Err(status) => {
-                let code = status.code();
-                tracing::debug!(rpc = rpc.as_str(), ?code, message = status.message(), "refused");
-                Err(status)
+            if let Some(span) = span {
+                clock.tell(span, began, SystemTime::now());
+                describe(span, &id, verdict, answer.as_ref().ok());
+            }
+            if is_logged {
+                self.log.record(record(id, began, took, asker, question, &answer));
             }
         }
+        let answer = answer?;
+        // Whoever reads slowly has the server hold the answer meanwhile.
+        if let Some(asker) = asker {
+            asker.hold(answer.encoded_len()).map_err(too_much)?;
+        }
+        Ok(Response::new(answer))
+    }
+}
+
+/// What a span tells of a decision.
+fn describe<A: super::question::Answer>(span: &Span, id: &str, verdict: Verdict, answer: Option<&A>) {
+    span.set("gavel.decision_id", id.to_owned());
+    span.set("gavel.verdict", verdict.as_str());
+    if let Some(answer) = answer {
+        span.set("gavel.policy", answer.policy().to_owned());
+        span.set("gavel.revision", answer.revision().cast_signed());
+    }
+}
+
+fn record<Q: Question>(
+    id: String,
+    at: SystemTime,
+    took: Duration,
+    asker: Option<&Asker>,
+    question: Q,
+    answer: &Result<Q::Answer, Status>,
+) -> Record {
+    let caller = asker.and_then(|asker| asker.caller.as_ref());
+    let span = asker.and_then(|asker| asker.span.as_ref());
+    let answer = match answer {
+        Ok(answer) => Ok(answer.clone()),
+        Err(status) => Err((format!("{:?}", status.code()), status.message().to_owned())),
+    };
+    Record {
+        at,
+        id,
+        caller: caller.map(|caller| caller.user.name.clone()),
+        authenticated_by: match caller.map(|caller| caller.method) {
+            Some(gavel_access::Method::Certificate) => "certificate",
+            Some(gavel_access::Method::Token) => "token",
+            Some(gavel_access::Method::Local) | None => "nothing",
+        },
+        trace_id: span.map(|span| span.ids().0).unwrap_or_default(),
+        took,
+        question: question.logged(answer),
     }
 }
 
 #[tonic::async_trait]
 impl PolicyDecision for Service {
     async fn admit(&self, request: Request<pb::AdmitRequest>) -> Result<Response<pb::AdmitResponse>, Status> {
-        let decide = |snapshot: &Snapshot, request: &pb::AdmitRequest| {
+        self.answer(request, |snapshot, request, clock| {
             self.check_sizes(request)?;
             if self.admission {
-                decide::admit(snapshot, request)
+                decide::admit_staged(snapshot, request, clock)
             } else {
                 Ok(decide::admit_all(snapshot, request))
             }
-        };
-        let wanted = request.get_ref().consistency.as_ref();
-        self.answer(Decides::Admit, &request, wanted, decide, |answer| Verdict::of(answer.allowed)).await
+        })
+        .await
     }
 
     async fn check_flow(
         &self,
         request: Request<pb::CheckFlowRequest>,
     ) -> Result<Response<pb::CheckFlowResponse>, Status> {
-        let verdict = |answer: &pb::CheckFlowResponse| Verdict::of(answer.verdict() == pb::Verdict::Allow);
-        let wanted = request.get_ref().consistency.as_ref();
-        self.answer(Decides::CheckFlow, &request, wanted, decide::check_flow, verdict).await
+        self.answer(request, decide::check_flow_staged).await
     }
 
     async fn authorize(
         &self,
         request: Request<pb::AuthorizeRequest>,
     ) -> Result<Response<pb::AuthorizeResponse>, Status> {
-        let verdict = |answer: &pb::AuthorizeResponse| Verdict::of(answer.allowed);
-        let wanted = request.get_ref().consistency.as_ref();
-        self.answer(Decides::Authorize, &request, wanted, decide::authorize, verdict).await
+        self.answer(request, decide::authorize_staged).await
     }
 
     async fn get_snapshot(

@@ -10,7 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tonic::Code;
 
-use super::labels::{ConnectionRejection, Decides, Rejection, Rpc, Verdict, code};
+use super::labels::{ConnectionRejection, Decides, RecordResult, Rejection, Rpc, Verdict, code};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DecisionLabels {
@@ -53,6 +53,12 @@ pub(super) struct Calls {
     rejections: [Counter; Rejection::ALL.len()],
     connections: [Counter; ConnectionRejection::ALL.len()],
     reload_failures: Counter,
+    records: [Counter; RecordResult::ALL.len()],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
 }
 
 impl Calls {
@@ -70,6 +76,7 @@ impl Calls {
         let (codes, rejections) =
             (Family::<CodeLabels, Counter>::default(), Family::<ReasonLabel, Counter>::default());
         let connections = Family::<ReasonLabel, Counter>::default();
+        let records = Family::<ResultLabel, Counter>::default();
         // Every child is looked up once, and is there from 0 on, so that a rate can be made of the first count.
         let calls = Self {
             verdicts: Decides::ALL.map(|decides| {
@@ -91,7 +98,14 @@ impl Calls {
             connections: ConnectionRejection::ALL
                 .map(|why| connections.get_or_create(&ReasonLabel { reason: why.as_str() }).clone()),
             reload_failures: Counter::default(),
+            records: RecordResult::ALL
+                .map(|result| records.get_or_create(&ResultLabel { result: result.as_str() }).clone()),
         };
+        registry.register(
+            "decision_log_records",
+            "Records of the decision log, by what became of them",
+            records,
+        );
         registry.register("decisions", "Questions answered, by call, verdict and kind of policy", verdicts);
         registry.register_with_unit(
             "decision_duration",
@@ -154,5 +168,9 @@ impl Calls {
 
     pub(super) fn reload_failed(&self) {
         self.reload_failures.inc();
+    }
+
+    pub(super) fn recorded(&self, result: RecordResult) {
+        self.records[result as usize].inc();
     }
 }

@@ -84,6 +84,17 @@ labels! {
     }
 }
 
+labels! {
+    /// What became of a record of the decision log.
+    RecordResult {
+        Written = "written",
+        /// There was no room for it.
+        Dropped = "dropped",
+        /// It could not be written.
+        Failed = "failed",
+    }
+}
+
 impl Verdict {
     pub(crate) const fn of(allowed: bool) -> Self {
         if allowed { Verdict::Allow } else { Verdict::Deny }

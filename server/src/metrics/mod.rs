@@ -19,7 +19,7 @@ use tonic::Code;
 
 use crate::publisher::Publisher;
 use calls::Calls;
-pub(crate) use labels::{ConnectionRejection, Decides, Rejection, Rpc, Verdict};
+pub(crate) use labels::{ConnectionRejection, Decides, RecordResult, Rejection, Rpc, Verdict};
 use process::Process;
 use snapshot::SnapshotMetrics;
 pub(crate) use standing::Standing;
@@ -83,6 +83,11 @@ impl Metrics {
     /// New files of a certificate cannot be used.
     pub(crate) fn tls_reload_failed(&self) {
         self.calls.reload_failed();
+    }
+
+    /// A record of the decision log was written, or not.
+    pub(crate) fn recorded(&self, result: RecordResult) {
+        self.calls.recorded(result);
     }
 
     /// A snapshot was built.

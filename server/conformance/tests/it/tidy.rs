@@ -12,13 +12,14 @@ fn root() -> PathBuf {
 }
 
 /// Folder of each crate.
-const CRATES: [(&str, &str); 11] = [
+const CRATES: [(&str, &str); 12] = [
     ("gavel-proto", "proto"),
     ("gavel-engine", "server/engine"),
     ("gavel-source", "server/source"),
     ("gavel-access", "server/access"),
     ("gavel-server", "server"),
     ("gavel-tls", "client/tls"),
+    ("gavel-telemetry", "client/telemetry"),
     ("gavel-client", "client/rust"),
     ("gavel-cli", "client/cli"),
     ("gavel-webhook", "client/webhook"),
@@ -40,10 +41,11 @@ fn arrows_between_crates() {
         ("gavel-engine", &[]),
         ("gavel-source", &["gavel-engine"]),
         ("gavel-tls", &[]),
+        ("gavel-telemetry", &[]),
         ("gavel-access", &["gavel-engine", "gavel-tls"]),
-        ("gavel-server", &["gavel-engine", "gavel-source", "gavel-access", "gavel-tls", "gavel-proto"]),
+        ("gavel-server", &["gavel-engine", "gavel-source", "gavel-access", "gavel-tls", "gavel-telemetry", "gavel-proto"]),
         ("gavel-client", &["gavel-proto", "gavel-tls"]),
-        ("gavel-webhook", &["gavel-client", "gavel-tls"]),
+        ("gavel-webhook", &["gavel-client", "gavel-tls", "gavel-telemetry"]),
         ("gavel-cli", &["gavel-client", "gavel-engine", "gavel-source", "gavel-server", "gavel-proto"]),
     ]);
     for (name, folder) in CRATES {

@@ -1,0 +1,42 @@
+//! What is sent, and how. In batches, by a thread of its own, from queues that are bounded: a receiver that is slow or
+//! away costs what it does not get, and nobody waits for it.
+
+use opentelemetry_otlp::{LogExporter, SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+
+use crate::Error;
+
+/// Whose telemetry it is; `OTEL_RESOURCE_ATTRIBUTES` adds to it.
+pub(crate) fn resource(service: &'static str) -> Resource {
+    let resource = Resource::builder();
+    if std::env::var_os("OTEL_SERVICE_NAME").is_some_and(|name| !name.is_empty()) {
+        resource.build()
+    } else {
+        resource.with_service_name(service).build()
+    }
+}
+
+pub(crate) fn traces(endpoint: Option<&str>, resource: Resource) -> Result<SdkTracerProvider, Error> {
+    let exporter = SpanExporter::builder().with_tonic();
+    let exporter = match endpoint {
+        Some(endpoint) => exporter.with_endpoint(endpoint),
+        None => exporter,
+    };
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter.build()?)
+        .with_resource(resource)
+        // Whatever is begun was sampled already.
+        .with_sampler(Sampler::AlwaysOn)
+        .build())
+}
+
+pub(crate) fn records(endpoint: Option<&str>, resource: Resource) -> Result<SdkLoggerProvider, Error> {
+    let exporter = LogExporter::builder().with_tonic();
+    let exporter = match endpoint {
+        Some(endpoint) => exporter.with_endpoint(endpoint),
+        None => exporter,
+    };
+    Ok(SdkLoggerProvider::builder().with_batch_exporter(exporter.build()?).with_resource(resource).build())
+}

@@ -1,0 +1,154 @@
+//! What is logged of a question, and what is not.
+//!
+//! Redacted, a question shows what policies look at, by name: everything else is left out, whatever it is, so that a field
+//! that is new to Kubernetes is not logged by accident. Environment, commands, arguments, probes, annotations, labels'
+//! values, image pull secrets, contents and names of what volumes are made of are nobody's business here.
+
+use gavel_proto::v1 as pb;
+use serde_json::{Map, Value, json};
+
+/// How much of a question is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Redaction {
+    /// Nothing.
+    None,
+    /// What policies look at.
+    Redacted,
+    /// All of it.
+    Full,
+}
+
+/// Instead of a value that is left out.
+const LEFT_OUT: &str = "(redacted)";
+/// Fields of a pod's spec that show.
+const SPEC: [&str; 8] = [
+    "hostNetwork",
+    "hostPID",
+    "hostIPC",
+    "hostUsers",
+    "serviceAccountName",
+    "runtimeClassName",
+    "securityContext",
+    "nodeName",
+];
+/// Fields of a container that show.
+const CONTAINER: [&str; 4] = ["name", "image", "ports", "securityContext"];
+/// Prefixes of the annotations that policies look at.
+const ANNOTATIONS: [&str; 3] = [
+    "seccomp.security.alpha.kubernetes.io/",
+    "container.seccomp.security.alpha.kubernetes.io/",
+    "container.apparmor.security.beta.kubernetes.io/",
+];
+
+pub(super) fn admit(request: &pb::AdmitRequest, redaction: Redaction) -> Option<Value> {
+    if redaction == Redaction::None {
+        return None;
+    }
+    let user = request.user.clone().unwrap_or_default();
+    let mut asked = json!({
+        "uid": request.uid,
+        "operation": request.operation().as_str_name(),
+        "namespace": request.namespace,
+        "name": request.name,
+        "subresource": request.subresource,
+        "phase": request.phase().as_str_name(),
+        "user": {"username": user.username, "groups": user.groups},
+        "object": object(&request.object, redaction),
+    });
+    if let (Some(resource), Value::Object(asked)) = (&request.resource, &mut asked) {
+        asked.insert("resource".to_owned(), json!({"group": resource.group, "resource": resource.resource}));
+    }
+    if let (false, Value::Object(asked)) = (request.old_object.is_empty(), &mut asked) {
+        asked.insert("old_object".to_owned(), object(&request.old_object, redaction));
+    }
+    if let (Redaction::Full, Value::Object(asked)) = (redaction, &mut asked) {
+        asked.insert("user".to_owned(), json!(user));
+    }
+    Some(asked)
+}
+
+pub(super) fn check_flow(request: &pb::CheckFlowRequest, redaction: Redaction) -> Option<Value> {
+    let mut request = request.clone();
+    match redaction {
+        Redaction::None => return None,
+        Redaction::Redacted => {
+            for end in [&mut request.source, &mut request.destination] {
+                if let Some(pb::End { end: Some(pb::end::End::Labels(labels)) }) = end {
+                    labels.labels.values_mut().for_each(|value| LEFT_OUT.clone_into(value));
+                }
+            }
+        }
+        Redaction::Full => {}
+    }
+    Some(json!(request))
+}
+
+pub(super) fn authorize(request: &pb::AuthorizeRequest, redaction: Redaction) -> Option<Value> {
+    let mut request = request.clone();
+    match redaction {
+        Redaction::None => return None,
+        Redaction::Redacted => request.extra.clear(),
+        Redaction::Full => {}
+    }
+    Some(json!(request))
+}
+
+/// An object that may be anything: what is no JSON does not show at all.
+fn object(bytes: &[u8], redaction: Redaction) -> Value {
+    let object: Value = serde_json::from_slice(bytes).unwrap_or(Value::Null);
+    if redaction == Redaction::Full {
+        return object;
+    }
+    let mut shown = picked(&object, &["apiVersion", "kind"]);
+    let metadata = &object["metadata"];
+    let mut named = picked(metadata, &["name", "generateName", "namespace"]);
+    let annotations = shown_annotations(&metadata["annotations"]);
+    if !annotations.is_empty() {
+        named.insert("annotations".to_owned(), Value::Object(annotations));
+    }
+    shown.insert("metadata".to_owned(), Value::Object(named));
+    let spec = &object["spec"];
+    let mut shown_spec = picked(spec, &SPEC);
+    for field in ["initContainers", "containers", "ephemeralContainers"] {
+        if let Value::Array(containers) = &spec[field] {
+            let containers = containers.iter().map(|container| Value::Object(picked(container, &CONTAINER)));
+            shown_spec.insert(field.to_owned(), containers.collect());
+        }
+    }
+    if let Value::Array(volumes) = &spec["volumes"] {
+        shown_spec.insert("volumes".to_owned(), volumes.iter().map(volume).collect());
+    }
+    shown.insert("spec".to_owned(), Value::Object(shown_spec));
+    Value::Object(shown)
+}
+
+/// A volume's name, its type, and of what policies look at, the path or driver.
+fn volume(volume: &Value) -> Value {
+    let Value::Object(fields) = volume else { return Value::Null };
+    let shown = fields.iter().map(|(field, value)| {
+        let value = match field.as_str() {
+            "name" => value.clone(),
+            "hostPath" => Value::Object(picked(value, &["path", "type"])),
+            "csi" | "flexVolume" => Value::Object(picked(value, &["driver"])),
+            _ => json!({}),
+        };
+        (field.clone(), value)
+    });
+    Value::Object(shown.collect())
+}
+
+fn shown_annotations(annotations: &Value) -> Map<String, Value> {
+    let is_shown =
+        |key: &str| ANNOTATIONS.iter().any(|prefix| key.starts_with(prefix)) || key == "kubernetes.io/psp";
+    let Value::Object(annotations) = annotations else { return Map::new() };
+    annotations
+        .iter()
+        .filter(|(key, _)| is_shown(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+fn picked(object: &Value, fields: &[&str]) -> Map<String, Value> {
+    let found = fields.iter().filter_map(|field| Some(((*field).to_owned(), object.get(*field)?.clone())));
+    found.collect()
+}

@@ -1,0 +1,104 @@
+//! Where records go.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use file_rotate::compression::Compression;
+use file_rotate::suffix::AppendCount;
+use file_rotate::{ContentLimit, FileRotate};
+use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
+use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
+use serde_json::{Map, Value};
+
+use super::record::Record;
+
+/// Where records are to go.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// Standard output.
+    Stdout,
+    /// A file, which is rotated.
+    File {
+        /// It; those before have `.1`, `.2`, … after their name.
+        path: PathBuf,
+        /// How large it becomes.
+        max_bytes: u64,
+        /// How many of those before are kept.
+        keep: usize,
+    },
+    /// An OTLP receiver.
+    Otlp(SdkLoggerProvider),
+}
+
+/// Where records go.
+pub(super) enum Sink {
+    /// A JSON object a line.
+    Lines(Box<dyn Write + Send>),
+    Otlp(SdkLogger),
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Sink::Lines(_) => "Lines",
+            Sink::Otlp(_) => "Otlp",
+        })
+    }
+}
+
+impl Target {
+    pub(super) fn open(self) -> anyhow::Result<Sink> {
+        Ok(match self {
+            Target::Stdout => Sink::Lines(Box::new(io::BufWriter::new(io::stdout()))),
+            Target::Otlp(provider) => Sink::Otlp(provider.logger("gavel.decisions")),
+            Target::File { path, max_bytes, keep } => {
+                let limit = ContentLimit::BytesSurpassed(usize::try_from(max_bytes).unwrap_or(usize::MAX));
+                let mut options = std::fs::OpenOptions::new();
+                options.read(true).create(true).append(true);
+                // Decisions tell of policies: they are for whoever runs the server.
+                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+                // Told now and not by the first decision, nor by a panic: FileRotate knows no other way.
+                options
+                    .open(&path)
+                    .with_context(|| format!("--decision-log-to {}: cannot be written", path.display()))?;
+                let suffix = AppendCount::new(keep);
+                Sink::Lines(Box::new(FileRotate::new(path, suffix, limit, Compression::None, Some(options))))
+            }
+        })
+    }
+}
+
+impl Sink {
+    pub(super) fn write(&mut self, record: &Record, object: &Map<String, Value>) -> io::Result<()> {
+        match self {
+            Sink::Lines(lines) => {
+                let mut line = serde_json::to_vec(object)?;
+                line.push(b'\n');
+                lines.write_all(&line)
+            }
+            Sink::Otlp(logger) => {
+                let mut sent = logger.create_log_record();
+                sent.set_timestamp(record.at);
+                sent.set_event_name("gavel.decision");
+                sent.set_severity_number(Severity::Info);
+                sent.add_attribute("decision_id", record.id.clone());
+                if !record.trace_id.is_empty() {
+                    sent.add_attribute("trace_id", record.trace_id.clone());
+                }
+                sent.set_body(AnyValue::from(serde_json::to_string(object)?));
+                logger.emit(sent);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Sink::Lines(lines) => lines.flush(),
+            // Sent in batches, at the end of the process at the latest.
+            Sink::Otlp(_) => Ok(()),
+        }
+    }
+}
