@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::outcome::{Outcome, conclude};
+use crate::server::Server;
 use crate::{admit, authorize, check_flow, crd, demo};
 
 /// Ask Gavel, the Kubernetes policy decision point: may this pod be created, may these two talk, may she do that?
@@ -43,9 +44,9 @@ pub(crate) struct Asking {
     #[arg(long, value_name = "PATH", env = "GAVEL_MANIFESTS", num_args = 1.., conflicts_with = "server")]
     pub(crate) manifests: Vec<PathBuf>,
 
-    /// Ask the server at this address: HOST:PORT or unix:PATH
-    #[arg(long, value_name = "ADDR", env = "GAVEL_SERVER")]
-    pub(crate) server: Option<String>,
+    /// Ask a server instead
+    #[command(flatten)]
+    pub(crate) server: Server,
 
     /// How to print answers
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]

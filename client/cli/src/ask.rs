@@ -46,8 +46,8 @@ pub(crate) type Answer<T> = anyhow::Result<Result<T, Refused>>;
 impl Asked {
     /// Reads the manifests, or connects.
     pub(crate) async fn new(asking: &Asking) -> anyhow::Result<Self> {
-        match &asking.server {
-            Some(address) => Ok(Asked::Server(Client::connect(address).await?)),
+        match asking.server.connect().await? {
+            Some(client) => Ok(Asked::Server(client)),
             None if asking.manifests.is_empty() => {
                 anyhow::bail!("who is asked? Say --manifests PATH… or --server ADDR")
             }
@@ -72,7 +72,7 @@ impl Asked {
                 Ok(Ok(decide::admit_all(&offline.snapshot, &request)))
             }
             Asked::Offline(offline) => answer(decide::admit(&offline.snapshot, &request)),
-            Asked::Server(client) => answered(client.admit(request).await),
+            Asked::Server(client) => answered(client, client.admit(request).await),
         }
     }
 
@@ -80,7 +80,7 @@ impl Asked {
         match self {
             Asked::Offline(_) if request.consistency.is_some() => Ok(Err(cannot_wait())),
             Asked::Offline(offline) => answer(decide::check_flow(&offline.snapshot, &request)),
-            Asked::Server(client) => answered(client.check_flow(request).await),
+            Asked::Server(client) => answered(client, client.check_flow(request).await),
         }
     }
 
@@ -88,7 +88,7 @@ impl Asked {
         match self {
             Asked::Offline(_) if request.consistency.is_some() => Ok(Err(cannot_wait())),
             Asked::Offline(offline) => answer(decide::authorize(&offline.snapshot, &request)),
-            Asked::Server(client) => answered(client.authorize(request).await),
+            Asked::Server(client) => answered(client, client.authorize(request).await),
         }
     }
 
@@ -155,13 +155,24 @@ fn answer<T>(result: Result<T, Status>) -> Answer<T> {
     }))
 }
 
-fn answered<T>(result: Result<T, gavel_client::Error>) -> Answer<T> {
+fn answered<T>(client: &Client, result: Result<T, gavel_client::Error>) -> Answer<T> {
     match result {
         Ok(answer) => Ok(Ok(answer)),
         Err(gavel_client::Error::Invalid { message, mut violations }) => Ok(Err(match violations.pop() {
             Some(violation) => Refused { field: violation.field, message: violation.description },
             None => Refused { field: String::new(), message },
         })),
+        Err(error @ gavel_client::Error::Unauthenticated(_)) => {
+            let security = client.security();
+            let has_credentials = security.has_token || security.certificate_expires.is_some();
+            let hint = if has_credentials {
+                ""
+            } else {
+                " (say who asks: --token-file FILE, or --client-cert FILE --client-key FILE)"
+            };
+            Err(anyhow::anyhow!("{error}{hint}"))
+        }
+        Err(error @ gavel_client::Error::Forbidden(_)) => Err(error.into()),
         Err(error) => Err(error).context("the server does not answer"),
     }
 }

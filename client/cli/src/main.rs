@@ -10,6 +10,7 @@ mod demo;
 mod input;
 mod outcome;
 mod render;
+mod server;
 
 use std::process::ExitCode;
 

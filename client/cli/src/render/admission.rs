@@ -17,6 +17,9 @@ pub(crate) fn text(what: &str, answer: &pb::AdmitResponse) -> String {
     }
     if let Some(ledger) = &answer.ledger {
         text.ledger(ledger);
+        if !answer.decision_id.is_empty() {
+            text.line(format_args!("  {}: {}", style::help("decision"), answer.decision_id));
+        }
     }
     for warning in &answer.warnings {
         text.line(format_args!("  {}: {warning}", style::warning("warning")));

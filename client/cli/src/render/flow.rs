@@ -21,6 +21,9 @@ pub(crate) fn text(request: &pb::CheckFlowRequest, answer: &pb::CheckFlowRespons
             let _ = writeln!(text, "  - {}", rule(direction, trace));
         }
     }
+    if request.explain && !answer.decision_id.is_empty() {
+        let _ = writeln!(text, "  {}: {}", style::help("decision"), answer.decision_id);
+    }
     for warning in &answer.warnings {
         let _ = writeln!(text, "  {}: {warning}", style::warning("warning"));
     }

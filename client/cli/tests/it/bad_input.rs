@@ -90,7 +90,7 @@ fn flows() {
 #[test]
 fn arguments() {
     let folder = Folder::new();
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 14] = [
         (&[], "Usage"),
         (&["nonsense"], "nonsense"),
         (&["admit", "-f", "workloads.yaml"], "--manifests"),
@@ -103,6 +103,20 @@ fn arguments() {
         (&["admit", "--manifests", "manifests", "-f", "manifests", "--as-group", "g"], "--as"),
         (&["check-flow", "--server", "nonsense", "--from", "a", "--to", "b", "--port", "1"], "HOST:PORT"),
         (&["authorize", "get", "pods", "--manifests", "manifests"], "user"),
+        (
+            &["authorize", "get", "pods", "--as", "u", "--manifests", "manifests", "--server-ca", "x"],
+            "--server",
+        ),
+        (
+            &["authorize", "get", "pods", "--as", "u", "--server", "x:1", "--server-ca", "missing.crt"],
+            "missing.crt",
+        ),
+        (&["authorize", "get", "pods", "--as", "u", "--server", "https://x:1"], "--server-ca FILE"),
+        (&["authorize", "get", "pods", "--as", "u", "--server", "x:1", "--client-cert", "x"], "--client-key"),
+        (
+            &["authorize", "get", "pods", "--as", "u", "--server", "x:1", "--token-file", "workloads.yaml"],
+            "is no token",
+        ),
     ];
     for (arguments, part) in cases {
         let said = folder.run(arguments, "");

@@ -6,4 +6,5 @@ mod bad_input;
 mod commands;
 mod deploy;
 mod golden;
+mod secured;
 mod support;
