@@ -6,16 +6,20 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use bytes::Bytes;
+use gavel_client::balanced::CallOptions;
 use gavel_client::review::{self, Answer};
 use gavel_client::{Balanced, Error, v1 as pb};
+use gavel_telemetry::Tracing;
 use http_body_util::LengthLimitError;
 
 use crate::config::{Messages, OnUnavailable};
 use crate::metrics::{Metrics, Outcome, Path};
+use crate::room::Room;
+use crate::trace::Trace;
 use crate::{answer, deadline};
 
 /// What answers reviews.
@@ -26,7 +30,13 @@ pub(crate) struct Handler {
     pub(crate) on_unavailable: OnUnavailable,
     pub(crate) messages: Messages,
     pub(crate) max_request_bytes: usize,
+    pub(crate) room: Room,
+    pub(crate) tracing: Tracing,
 }
+
+/// When to ask again where there was no room, in seconds: an API server's client does, as long as there is time
+/// (`k8s.io/client-go/rest/with_retry.go`).
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// A request that is no review that can be answered.
 struct Refused {
@@ -50,8 +60,8 @@ pub(crate) fn router(handler: Arc<Handler>) -> Router {
         post(answer).fallback(wrong_method)
     };
     Router::new()
-        .route("/mutate", route(Path::Mutate))
-        .route("/validate", route(Path::Validate))
+        .route(Path::Mutate.route(), route(Path::Mutate))
+        .route(Path::Validate.route(), route(Path::Validate))
         .fallback(async || (StatusCode::NOT_FOUND, "there are POST /mutate and POST /validate\n"))
         .with_state(handler)
 }
@@ -59,7 +69,9 @@ pub(crate) fn router(handler: Arc<Handler>) -> Router {
 impl Handler {
     async fn handle(&self, path: Path, request: Request) -> Response {
         let started = Instant::now();
-        let answered = self.answer(path, request, started).await.and_then(|(outcome, answer)| {
+        let _counted = self.metrics.in_flight();
+        let trace = Trace::begin(&self.tracing, path.route(), request.headers());
+        let answered = self.answer(path, request, started, &trace).await.and_then(|(outcome, answer)| {
             let json = answer.to_json().map_err(|error| Refused {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 outcome: Outcome::Failed,
@@ -72,10 +84,15 @@ impl Handler {
                 (outcome, ([(header::CONTENT_TYPE, "application/json")], json).into_response())
             }
             Err(Refused { status, outcome, text }) => {
-                tracing::warn!(?path, outcome = outcome.as_str(), text, "not answered");
-                (outcome, (status, format!("gavel-webhook: {text}\n")).into_response())
+                trace.log(|| tracing::warn!(?path, outcome = outcome.as_str(), text, "not answered"));
+                let mut response = (status, format!("gavel-webhook: {text}\n")).into_response();
+                if outcome == Outcome::Overloaded {
+                    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+                }
+                (outcome, response)
             }
         };
+        trace.end(response.status().as_u16(), outcome);
         self.metrics.answered(path, outcome, started.elapsed());
         response
     }
@@ -91,8 +108,16 @@ impl Handler {
         path: Path,
         request: Request,
         started: Instant,
+        trace: &Trace,
     ) -> Result<(Outcome, Answer), Refused> {
         let (parts, body) = request.into_parts();
+        let Some(_room) = self.room.take(&parts.headers) else {
+            return Err(Refused {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                outcome: Outcome::Overloaded,
+                text: "too many reviews at a time: see --max-in-flight".to_owned(),
+            });
+        };
         let budget = deadline::budget(parts.uri.query()).map_err(Refused::bad_request)?;
         must_be_json(&parts.headers)?;
         let body = self.read(body, budget).await?;
@@ -111,13 +136,16 @@ impl Handler {
         let set_seccomp_fields = path == Path::Mutate;
         let question = pb::AdmitRequest { phase: phase.into(), set_seccomp_fields, ..question };
         let uid = question.uid.clone();
+        trace.asked(&question);
         let left = budget.saturating_sub(started.elapsed());
-        Ok(match self.servers.admit(question, left).await {
+        let options = CallOptions { deadline: left, tracer: Some(Arc::new(trace.clone())) };
+        Ok(match self.servers.admit(question, options).await {
             Ok(decision) => {
+                trace.decided(&decision);
                 let outcome = if decision.allowed { Outcome::Allowed } else { Outcome::Denied };
                 (outcome, answer::decided(decision, self.messages))
             }
-            Err(error) => self.undecided(uid, &error),
+            Err(error) => trace.log(|| self.undecided(uid, &error)),
         })
     }
 

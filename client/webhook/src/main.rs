@@ -21,11 +21,11 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn serve(config: Config) -> anyhow::Result<()> {
-    telemetry::init(&config.log, config.log_format)?;
-    let drain = config.drain();
+    let telemetry = telemetry::init(&config)?;
+    let drain = config.drain_delay() + config.drain();
     // Before anything is served: a signal that comes early is heeded, too.
     let told = run::told_to_stop()?;
-    run::start(config).await?.until(told, drain).await
+    run::start_traced(config, telemetry.tracing()).await?.until(told, drain).await
 }
 
 #[tokio::main]

@@ -7,19 +7,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum_server::Handle;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use gavel_client::Balanced;
+use gavel_client::balanced::{Dns, Settings};
+use gavel_telemetry::Tracing;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
-use crate::certificate::{self, Served, follow_files, self_issued};
+use crate::certificate::{Served, follow_files, self_issued};
 use crate::config::Config;
 use crate::handler::{self, Handler};
+use crate::listener::{self, Tls};
 use crate::metrics::Metrics;
+use crate::room::Room;
 
 /// A webhook that runs.
 #[derive(Debug)]
@@ -32,12 +34,20 @@ pub struct Running {
     tasks: JoinSet<anyhow::Result<()>>,
 }
 
+/// Starts a webhook that makes no traces: see [`start_traced`].
+///
+/// # Errors
+/// As [`start_traced`].
+pub async fn start(config: Config) -> anyhow::Result<Running> {
+    start_traced(config, Tracing::off()).await
+}
+
 /// Starts a webhook: binds its sockets, loads its certificate, and begins to look for servers. A certificate that is
 /// issued here may take longer; until there is one, connections are refused and readiness says so.
 ///
 /// # Errors
-/// When a socket cannot be bound, the certificate's files cannot be used, or no API server can be looked for.
-pub async fn start(config: Config) -> anyhow::Result<Running> {
+/// When a socket cannot be bound, files of certificates or tokens cannot be used, or no API server can be looked for.
+pub async fn start_traced(config: Config, tracing: Tracing) -> anyhow::Result<Running> {
     let listener = bind("--listen", config.listen).await?;
     let admin_listener = bind("--admin-listen", config.admin_listen).await?;
     let (listening, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
@@ -45,36 +55,31 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let served = Arc::new(Served::default());
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-
-    match (&config.self_issued, &config.tls_cert, &config.tls_key) {
-        (Some(secret), ..) => {
-            let issuing =
-                self_issued(secret.clone(), config.issue.clone(), served.clone(), metrics.clone()).await?;
-            tasks.spawn(until_cancelled(stop.clone(), issuing));
-        }
-        (None, Some(certificate), Some(key)) => {
-            let interval = Duration::from_secs(config.reload_seconds);
-            let following = follow_files(certificate, key, interval, served.clone(), metrics.clone()).await?;
-            tasks.spawn(until_cancelled(stop.clone(), following));
-        }
-        _ => anyhow::bail!("--tls-cert and --tls-key, or --self-issued, must be given"),
-    }
-
-    let servers = Balanced::new(&config.server).await.context("--server")?;
+    certify(&config, &served, &metrics, &stop, &mut tasks).await?;
+    let client_ca = config.callers.client_ca.as_deref();
+    let tls = Tls::new(served.clone(), client_ca, config.reload(), metrics.clone()).await?;
+    let servers = servers(&config).await?;
     let admin = Arc::new(Admin {
         servers: servers.clone(),
-        served: served.clone(),
+        served,
         metrics: metrics.clone(),
         on_unavailable: config.on_unavailable,
         reached: AtomicBool::new(false),
         draining: AtomicBool::new(false),
     });
+    let reaching = admin.clone();
+    tasks.spawn(until_cancelled(stop.clone(), async move {
+        reaching.reach().await;
+        std::future::pending().await
+    }));
     let handler = Arc::new(Handler {
         servers,
-        metrics,
+        metrics: metrics.clone(),
         on_unavailable: config.on_unavailable,
         messages: config.messages,
         max_request_bytes: config.max_request_bytes,
+        room: Room::new(config.callers.max_in_flight, config.max_request_bytes),
+        tracing,
     });
     // Probes and metrics are there until the last review is answered.
     let answered = CancellationToken::new();
@@ -83,11 +88,41 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     tasks.spawn(
         async move { Ok(axum::serve(admin_listener, admin_router).with_graceful_shutdown(ended).await?) },
     );
-    let tls = RustlsConfig::from_config(certificate::tls(served)?);
-    tasks.spawn(serve(listener, tls, handler, admin, stop.clone(), config.drain(), answered));
+    let serving = Serving { listener, tls, handler, admin, metrics, config: config.clone() };
+    tasks.spawn(serving.serve(stop.clone(), answered));
 
     tracing::info!(%listening, admin = %admin_address, servers = config.server.join(" "), "started");
     Ok(Running { listening, admin: admin_address, stop, tasks })
+}
+
+/// Sees to the certificate that is served.
+async fn certify(
+    config: &Config,
+    served: &Arc<Served>,
+    metrics: &Arc<Metrics>,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let (served, metrics, stop) = (served.clone(), metrics.clone(), stop.clone());
+    match (&config.self_issued, &config.tls_cert, &config.tls_key) {
+        (Some(secret), ..) => {
+            let issuing = self_issued(secret.clone(), config.issue.clone(), served, metrics).await?;
+            tasks.spawn(until_cancelled(stop, issuing));
+        }
+        (None, Some(certificate), Some(key)) => {
+            let following = follow_files(certificate, key, config.reload(), served, metrics).await?;
+            tasks.spawn(until_cancelled(stop, following));
+        }
+        _ => anyhow::bail!("--tls-cert and --tls-key, or --self-issued, must be given"),
+    }
+    Ok(())
+}
+
+/// The servers, as they are to be asked.
+async fn servers(config: &Config) -> anyhow::Result<Balanced> {
+    let mut settings = Settings::default();
+    settings.security = config.access.security(config.reload());
+    Balanced::with(&config.server, settings, Arc::new(Dns)).await.context("--server")
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -102,30 +137,36 @@ async fn until_cancelled(stop: CancellationToken, task: impl Future<Output = ()>
     Ok(())
 }
 
-/// Serves HTTPS until told to stop, and then until the requests in flight are answered.
-async fn serve(
+/// What HTTPS is served with.
+struct Serving {
     listener: TcpListener,
-    tls: RustlsConfig,
+    tls: Tls,
     handler: Arc<Handler>,
     admin: Arc<Admin>,
-    stop: CancellationToken,
-    drain: Duration,
-    answered: CancellationToken,
-) -> anyhow::Result<()> {
-    let _answered = answered.drop_guard();
-    let handle = Handle::new();
-    let server = axum_server::from_tcp(listener.into_std()?)?
-        .acceptor(RustlsAcceptor::new(tls))
-        .handle(handle.clone())
-        .serve(handler::router(handler).into_make_service());
-    let mut server = std::pin::pin!(server);
-    tokio::select! {
-        served = &mut server => return served.context("HTTPS"),
-        () = stop.cancelled() => {}
+    metrics: Arc<Metrics>,
+    config: Config,
+}
+
+impl Serving {
+    /// Serves until told to stop. Then readiness falls, what still comes is answered for a while, and what is in flight
+    /// ends; `answered` is cancelled last.
+    async fn serve(self, stop: CancellationToken, answered: CancellationToken) -> anyhow::Result<()> {
+        let Self { listener, tls, handler, admin, metrics, config } = self;
+        let _answered = answered.drop_guard();
+        let close = CancellationToken::new();
+        let closing = close.clone();
+        let delay = config.drain_delay();
+        let leaving = async move {
+            stop.cancelled().await;
+            admin.draining.store(true, Ordering::Relaxed);
+            tokio::time::sleep(delay).await;
+            closing.cancel();
+        };
+        let router = handler::router(handler);
+        let serving = listener::serve(listener, tls, &config.callers, router, metrics, close, config.drain());
+        tokio::join!(leaving, serving);
+        Ok(())
     }
-    admin.draining.store(true, Ordering::Relaxed);
-    handle.graceful_shutdown(Some(drain));
-    server.await.context("HTTPS")
 }
 
 impl Running {

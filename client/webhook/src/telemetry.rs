@@ -1,25 +1,20 @@
-//! Logs.
+//! Logs and traces.
 
-use std::io::IsTerminal as _;
+use gavel_telemetry::Telemetry;
 
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+use crate::config::{Config, LogFormat};
 
-use crate::config::LogFormat;
-
-/// Sets up logs for this process. Called once, by `main`.
+/// Sets up logs and traces for this process. Called once, by `main`, within a tokio runtime.
 ///
 /// # Errors
-/// When the filter cannot be read.
-pub fn init(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| anyhow::anyhow!("--log {filter}: {error}"))?;
-    let logs = match format {
-        LogFormat::Text => {
-            fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).boxed()
-        }
-        LogFormat::Json => fmt::layer().json().with_writer(std::io::stderr).boxed(),
-    };
-    tracing_subscriber::registry().with(logs.with_filter(filter)).try_init()?;
-    Ok(())
+/// When a setting cannot be used.
+pub fn init(config: &Config) -> Result<Telemetry, gavel_telemetry::Error> {
+    gavel_telemetry::init(&gavel_telemetry::Settings {
+        service: "gavel-webhook",
+        log: &config.log,
+        json: config.log_format == LogFormat::Json,
+        otlp_endpoint: config.traces.otlp_endpoint.as_deref(),
+        trace_sample: config.traces.trace_sample,
+        records: false,
+    })
 }

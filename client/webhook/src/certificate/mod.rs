@@ -19,7 +19,7 @@ mod served;
 
 pub(crate) use files::follow as follow_files;
 pub(crate) use self_issued::self_issued;
-pub(crate) use served::{Served, tls};
+pub(crate) use served::Served;
 
 use crate::config::IssueCertificate;
 use issue::Order;

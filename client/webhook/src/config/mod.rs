@@ -315,7 +315,17 @@ impl Config {
         Ok(())
     }
 
-    /// How long requests in flight may take once the webhook was told to stop.
+    /// How often files are looked at.
+    pub fn reload(&self) -> Duration {
+        Duration::from_secs(self.reload_seconds)
+    }
+
+    /// How long to go on serving once the webhook was told to stop.
+    pub fn drain_delay(&self) -> Duration {
+        Duration::from_secs(self.drain_delay_seconds)
+    }
+
+    /// How long requests in flight may take after that.
     pub fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
     }

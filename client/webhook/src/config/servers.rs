@@ -1,8 +1,10 @@
 //! How the servers are reached, and who asks them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
+use gavel_client::Security;
 
 /// How the servers are reached, and who asks them.
 #[derive(Clone, Debug, Default, Args)]
@@ -38,4 +40,18 @@ pub struct Access {
     /// Send the token also without TLS to addresses that are not loopback: whoever sees the packets can use it
     #[arg(long, env = "GAVEL_WEBHOOK_TOKEN_WITHOUT_TLS", requires = "token_file")]
     pub token_without_tls: bool,
+}
+
+impl Access {
+    /// The same, as the client library takes it.
+    pub(crate) fn security(&self, reload: Duration) -> Security {
+        let mut security = Security::default();
+        security.server_ca.clone_from(&self.server_ca);
+        security.server_name.clone_from(&self.server_name);
+        security.client_cert_and_key = self.client_cert.clone().zip(self.client_key.clone());
+        security.token_file.clone_from(&self.token_file);
+        security.token_without_tls = self.token_without_tls;
+        security.reload_every = reload;
+        security
+    }
 }

@@ -7,8 +7,8 @@ use gavel_webhook::Config;
 
 use crate::support::{POLICIES, Server, Webhook, connect, issue, nobody, nonroot, review};
 
-const GOOD: &str = "gavel_webhook_certificate_reloads_total{result=\"good\"}";
-const BAD: &str = "gavel_webhook_certificate_reloads_total{result=\"bad\"}";
+const GOOD: &str = "gavel_webhook_tls_reloads_total";
+const BAD: &str = "gavel_webhook_tls_reload_failures_total";
 
 #[tokio::test]
 async fn issued_into_a_folder() {
@@ -38,7 +38,7 @@ async fn followed_as_they_change() {
     let server = Server::start(POLICIES).await;
     let webhook = Webhook::start(&[server.address()]).await;
     let ask = async || webhook.post("/validate", &review(&nonroot()).to_string()).await.response();
-    let expiry = webhook.metric("gavel_webhook_certificate_expiry_timestamp_seconds").await;
+    let expiry = webhook.metric("gavel_webhook_tls_certificate_expiry_timestamp_seconds").await;
     assert!(expiry > 1.7e9, "{expiry}");
     assert_eq!(ask().await["allowed"], true);
     let old_authority = std::fs::read(webhook.file("ca.crt")).unwrap();

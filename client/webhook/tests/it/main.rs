@@ -4,9 +4,13 @@
 
 mod api_server;
 mod bad_input;
+mod callers;
 mod certificates;
+mod certified;
 mod process;
+mod secured;
 mod self_issued;
 mod support;
+mod traces;
 mod tutorial;
 mod unavailable;

@@ -92,7 +92,7 @@ async fn the_api_server_comes_later() {
     assert!(text.contains("[-] no certificate yet"), "{text}");
     connect(replica.listening, &[], &[]).await.unwrap_err();
     let metrics = get(replica.admin, "/metrics").await.body;
-    assert!(metrics.contains("gavel_webhook_certificate_expiry_timestamp_seconds 0\n"), "{metrics}");
+    assert!(metrics.contains("gavel_webhook_tls_certificate_expiry_timestamp_seconds 0\n"), "{metrics}");
     let api = ApiServer::start_at(address).await;
     api.configure("validating", &["one"]);
     until_ready(replica.admin, true).await;

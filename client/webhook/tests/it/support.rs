@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gavel_telemetry::Tracing;
 use gavel_webhook::config::{Config, Issue, IssueCertificate};
 use gavel_webhook::{Running, certificate};
 use rustls::pki_types::pem::PemObject as _;
@@ -89,12 +90,20 @@ impl Webhook {
     }
 
     pub(crate) async fn start_with(servers: &[String], change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_as(servers, change, Tracing::off()).await
+    }
+
+    pub(crate) async fn start_traced(servers: &[String], tracing: Tracing) -> Self {
+        Self::start_as(servers, |_| {}, tracing).await
+    }
+
+    async fn start_as(servers: &[String], change: impl FnOnce(&mut Config), tracing: Tracing) -> Self {
         let folder = tempfile::tempdir().unwrap();
         issue(folder.path(), "127.0.0.1").await;
         let path = |name: &str| folder.path().join(name);
         let mut config = Config::local(servers.to_vec(), path("tls.crt"), path("tls.key"));
         change(&mut config);
-        let running = gavel_webhook::start(config).await.unwrap();
+        let running = gavel_webhook::start_traced(config, tracing).await.unwrap();
         Self { running, folder }
     }
 

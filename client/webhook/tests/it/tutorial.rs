@@ -49,7 +49,7 @@ async fn both_pods_in_both_phases() {
         2.0
     );
     assert_eq!(webhook.metric("gavel_webhook_reviews_total{path=\"mutate\",outcome=\"allowed\"}").await, 2.0);
-    assert_eq!(webhook.metric("gavel_webhook_review_seconds_count{path=\"validate\"}").await, 3.0);
+    assert_eq!(webhook.metric("gavel_webhook_review_duration_seconds_count{path=\"validate\"}").await, 3.0);
     webhook.stop().await;
 }
 
