@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
@@ -77,6 +78,30 @@ impl Process {
             child.wait()?;
         }
         Ok(())
+    }
+
+    /// Tells the process to stop (SIGTERM), and waits until it has; what does not within a minute is killed.
+    pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?;
+        anyhow::ensure!(told.success(), "{} cannot be told to stop", self.program.name);
+        let patience = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = child.try_wait()? {
+                anyhow::ensure!(
+                    status.success(),
+                    "{} was told to stop, and ended with {status}",
+                    self.program.name
+                );
+                return Ok(());
+            }
+            if Instant::now() > patience {
+                child.kill()?;
+                child.wait()?;
+                bail!("{} did not stop", self.program.name);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Fails when the process has ended by itself.

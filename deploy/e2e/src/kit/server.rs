@@ -35,6 +35,8 @@ pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
 pub(crate) struct GavelServer {
     /// Where it serves gRPC.
     pub(crate) address: SocketAddr,
+    /// Where it serves metrics and probes.
+    pub(crate) admin_address: SocketAddr,
     process: Process,
     admin: Http,
     client: PolicyDecisionClient<Channel>,
@@ -43,8 +45,24 @@ pub(crate) struct GavelServer {
 impl GavelServer {
     /// Starts a server that follows a cluster, and does not wait for it.
     pub(crate) fn spawn(folder: &Folder, kubeconfig: &Path, flags: &[&str]) -> anyhow::Result<Self> {
+        let source = ["--cluster".to_owned(), format!("--kubeconfig={}", kubeconfig.display())];
+        Self::spawn_with(folder, source.into(), flags)
+    }
+
+    /// Starts a server that follows manifests, and waits until it is ready.
+    pub(crate) async fn of_manifests(
+        folder: &Folder,
+        manifests: &Path,
+        flags: &[&str],
+    ) -> anyhow::Result<Self> {
+        let source = vec![format!("--manifests={}", manifests.display())];
+        let mut server = Self::spawn_with(folder, source, flags)?;
+        server.until_ready().await?;
+        Ok(server)
+    }
+
+    fn spawn_with(folder: &Folder, mut arguments: Vec<String>, flags: &[&str]) -> anyhow::Result<Self> {
         let (address, admin) = (free_port()?, free_port()?);
-        let mut arguments = vec!["--cluster".to_owned(), format!("--kubeconfig={}", kubeconfig.display())];
         arguments.extend([format!("--listen={address}"), format!("--admin-listen={admin}")]);
         arguments.extend(flags.iter().map(ToString::to_string));
         let process =
@@ -54,6 +72,7 @@ impl GavelServer {
             address,
             process,
             admin: Http::new(&format!("http://{admin}"), None, None)?,
+            admin_address: admin,
             client: PolicyDecisionClient::new(channel).max_decoding_message_size(64 << 20),
         })
     }
@@ -97,8 +116,18 @@ impl GavelServer {
         Ok(text.lines().filter(named).filter_map(split).collect())
     }
 
+    /// All of `/metrics`.
+    pub(crate) async fn metrics(&self) -> anyhow::Result<String> {
+        Ok(self.admin.get("/metrics").await?.body)
+    }
+
     pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
         self.process.kill()
+    }
+
+    /// Tells it to stop (SIGTERM), and waits until it has, for a minute at most.
+    pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
+        self.process.stop().await
     }
 
     /// Starts it again, with the same flags and ports, and does not wait for it.

@@ -28,6 +28,8 @@ pub(crate) struct Webhook {
     address: SocketAddr,
     authority: PathBuf,
     admin: Http,
+    /// Where it serves metrics and probes.
+    pub(crate) admin_address: SocketAddr,
     process: Process,
 }
 
@@ -89,6 +91,7 @@ impl Webhook {
             address,
             authority,
             admin: Http::new(&format!("http://{admin}"), None, None)?,
+            admin_address: admin,
             process: Process::start(Program::new(&binary, "gavel-webhook", arguments), folder)?,
         })
     }

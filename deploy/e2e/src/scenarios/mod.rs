@@ -12,8 +12,10 @@ mod figures;
 mod flows;
 mod kinds;
 mod meanwhile;
+mod prometheus;
 mod side_by_side;
 mod storm;
+mod traces;
 mod tutorial;
 
 use crate::kit::Runner;
@@ -32,5 +34,7 @@ pub(crate) fn add_to(runner: &mut Runner) {
     runner.add("kinds", |scenario| Box::pin(kinds::play(scenario)));
     runner.add("bad-input", |scenario| Box::pin(bad_input::play(scenario)));
     runner.add("deploy", |scenario| Box::pin(deploy::play(scenario)));
+    runner.add("prometheus", |scenario| Box::pin(prometheus::play(scenario)));
+    runner.add("traces", |scenario| Box::pin(traces::play(scenario)));
     runner.add_alone("figures", |scenario| Box::pin(figures::play(scenario)));
 }
