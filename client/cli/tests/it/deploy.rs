@@ -128,12 +128,13 @@ fn its_own_pods_are_admitted_by_the_example_policy() {
         "-f",
         &text("kubernetes/base/server.yaml"),
         &text("kubernetes/base/webhook.yaml"),
+        &text("kubernetes/base/server-certificate.yaml"),
         "--output",
         "json",
     ]);
     assert_eq!(said.code, 0, "{}\n{}", said.out, said.err);
     let reviews = said.documents();
-    assert_eq!(reviews.len(), 2, "{}", said.out);
+    assert_eq!(reviews.len(), 4, "{}", said.out);
     for review in reviews {
         let response = &review["response"];
         assert_eq!(response["allowed"], true, "{response}");

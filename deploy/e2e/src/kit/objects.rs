@@ -107,6 +107,29 @@ pub(crate) fn granted_policy(namespace: &str, name: &str, spec: Value) -> [Value
     [policy(name, spec), use_role(name, name), role_binding(namespace, name, name, &subject)]
 }
 
+/// Whether a user may do this cluster-wide to `RESOURCE` or `RESOURCE.GROUP`, by the API server's word. kubectl cannot ask
+/// about resources that the API server does not serve, as Gavel's own.
+pub(crate) async fn may(
+    plane: &ControlPlane,
+    user: &str,
+    verb: &str,
+    resource: &str,
+) -> anyhow::Result<bool> {
+    let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
+    let account: Vec<&str> = user.split(':').collect();
+    let groups = match account[..] {
+        ["system", "serviceaccount", namespace, _] => {
+            vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")]
+        }
+        _ => Vec::new(),
+    };
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+        "spec": {"user": user, "groups": groups, "resourceAttributes": {"verb": verb, "group": group, "resource": resource}},
+    });
+    Ok(plane.rest.create(&review).await?["status"]["allowed"] == true)
+}
+
 /// Adds fields to an object, in place of those of the same name.
 fn overlay(object: &mut Value, fields: Value) {
     if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {

@@ -8,10 +8,13 @@ use anyhow::{Context as _, ensure};
 use gavel_proto::v1::SourceState;
 use serde_json::Value;
 
-use crate::kit::{ControlPlane, GavelServer, NumberedPolicy, Scenario, in_repository, program, wait};
+use crate::kit::{
+    ControlPlane, GavelServer, NumberedPolicy, Scenario, in_repository, objects, program, wait,
+};
 
 const NAMESPACE: &str = "gavel-system";
 const SERVER: &str = "system:serviceaccount:gavel-system:gavel-server";
+const CERTIFICATES: &str = "system:serviceaccount:gavel-system:gavel-certificates";
 const WEBHOOK: &str = "system:serviceaccount:gavel-system:gavel-webhook";
 
 pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
@@ -50,6 +53,8 @@ async fn access(plane: &ControlPlane) -> anyhow::Result<()> {
         (SERVER, "watch", "podsecuritypolicies.policy.gavel.dev", None),
         (SERVER, "watch", "clusterrolebindings.rbac.authorization.k8s.io", None),
         (SERVER, "watch", "networkpolicies.networking.k8s.io", None),
+        (SERVER, "create", "tokenreviews.authentication.k8s.io", None),
+        (CERTIFICATES, "update", "secrets/gavel-server-tls", Some(NAMESPACE)),
         (WEBHOOK, "get", "secrets/gavel-webhook-tls", Some(NAMESPACE)),
         (WEBHOOK, "patch", "validatingwebhookconfigurations.admissionregistration.k8s.io/gavel", None),
     ];
@@ -63,6 +68,8 @@ async fn access(plane: &ControlPlane) -> anyhow::Result<()> {
         (SERVER, "use", "podsecuritypolicies.policy.gavel.dev", None),
         (SERVER, "create", "clusterrolebindings.rbac.authorization.k8s.io", None),
         (SERVER, "impersonate", "users", None),
+        (CERTIFICATES, "get", "secrets/gavel-webhook-tls", Some(NAMESPACE)),
+        (WEBHOOK, "get", "secrets/gavel-server-tls", Some(NAMESPACE)),
         (WEBHOOK, "get", "secrets", None),
         (WEBHOOK, "list", "secrets", Some(NAMESPACE)),
         (WEBHOOK, "get", "secrets/another", Some(NAMESPACE)),
@@ -81,6 +88,15 @@ async fn access(plane: &ControlPlane) -> anyhow::Result<()> {
             let words = answer.stdout.trim();
             ensure!(words == expected, "{user} {verb} {resource} {scope}: {words}, not {expected}");
         }
+    }
+    // Rights of Gavel's own.
+    for (verb, resource, expected) in [
+        ("create", "admitrequests.gavel.dev", true),
+        ("create", "flowchecks.gavel.dev", false),
+        ("get", "snapshots.gavel.dev", false),
+    ] {
+        let may = objects::may(plane, WEBHOOK, verb, resource).await?;
+        ensure!(may == expected, "{WEBHOOK} {verb} {resource}: {may}");
     }
     Ok(())
 }

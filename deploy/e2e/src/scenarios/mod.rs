@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod census;
+mod chart;
 mod deploy;
 mod empty;
 mod faults_apiserver;
@@ -34,6 +35,7 @@ pub(crate) fn add_to(runner: &mut Runner) {
     runner.add("kinds", |scenario| Box::pin(kinds::play(scenario)));
     runner.add("bad-input", |scenario| Box::pin(bad_input::play(scenario)));
     runner.add("deploy", |scenario| Box::pin(deploy::play(scenario)));
+    runner.add("chart", |scenario| Box::pin(chart::play(scenario)));
     runner.add("prometheus", |scenario| Box::pin(prometheus::play(scenario)));
     runner.add("traces", |scenario| Box::pin(traces::play(scenario)));
     runner.add_alone("figures", |scenario| Box::pin(figures::play(scenario)));

@@ -1,0 +1,172 @@
+//! The Helm chart: rendered with every set of values it is tried with, linted, refused where values are wrong, admitted by
+//! Gavel's own restricted policy, and applied to a real API server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context as _, ensure};
+use tokio::process::Command;
+
+use crate::kit::{ControlPlane, Folder, Scenario, in_repository, objects, program};
+
+const CHART: &str = "deploy/helm/gavel";
+const NAMESPACE: &str = "gavel-system";
+const SERVER: &str = "system:serviceaccount:gavel-system:gavel-server";
+const WEBHOOK: &str = "system:serviceaccount:gavel-system:gavel-webhook";
+/// Kinds of others, that this API server does not have: cert-manager's, and the Prometheus operator's.
+const ELSEWHERE: [&str; 2] = ["cert-manager.io", "monitoring.coreos.com"];
+
+pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
+    let rendered = render_all(&scenario.folder).await?;
+    refused(&scenario.folder).await?;
+    for (name, manifests) in &rendered {
+        own_pods_are_admitted(name, manifests).await?;
+    }
+    let crd = std::fs::read(in_repository(CHART).join("crds/podsecuritypolicies.policy.gavel.dev.yaml"))?;
+    let shipped = std::fs::read(in_repository("deploy/crds/podsecuritypolicies.policy.gavel.dev.yaml"))?;
+    ensure!(crd == shipped, "the chart's CRD is not that of deploy/crds");
+    let plane = scenario.own_plane().await?;
+    plane.kubectl.run(&["create", "namespace", NAMESPACE]).await?;
+    // The chart as it comes goes last: what may be done is asked of that.
+    let (default, others): (Vec<_>, Vec<_>) =
+        rendered.iter().partition(|(name, _)| name.starts_with("default"));
+    for (name, manifests) in others.into_iter().chain(default) {
+        apply(&plane, &scenario.folder, name, manifests).await?;
+    }
+    access(&plane).await
+}
+
+/// What Helm says; that it fails is an answer, too.
+async fn helm(folder: &Folder, arguments: &[&str]) -> anyhow::Result<(bool, String, String)> {
+    let helm = std::env::var_os("GAVEL_E2E_HELM")
+        .context("GAVEL_E2E_HELM is not set: run the scenarios with deploy/e2e/run")?;
+    let home = folder.file("helm");
+    let output = Command::new(helm)
+        .args(arguments)
+        .current_dir(in_repository("."))
+        // What it keeps is kept here, not in the user's home.
+        .env("HELM_CACHE_HOME", home.join("cache"))
+        .env("HELM_CONFIG_HOME", home.join("config"))
+        .env("HELM_DATA_HOME", home.join("data"))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("cannot start helm")?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok((output.status.success(), text(output.stdout), text(output.stderr)))
+}
+
+/// The files with values that the chart is tried with.
+fn values() -> anyhow::Result<Vec<PathBuf>> {
+    let folder = in_repository(CHART).join("ci");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    files.sort();
+    ensure!(files.len() >= 4, "{files:?}");
+    Ok(files)
+}
+
+async fn render_all(folder: &Folder) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut rendered = BTreeMap::new();
+    for file in values()? {
+        let name = file.file_stem().context("no name")?.to_string_lossy().into_owned();
+        let file = file.to_string_lossy();
+        let (good, out, err) = helm(folder, &["lint", "--strict", CHART, "-f", &file]).await?;
+        ensure!(good, "helm lint with {name}: {out}{err}");
+        let template = ["template", "gavel", CHART, "--namespace", NAMESPACE, "-f", &*file];
+        let (good, out, err) = helm(folder, &template).await?;
+        ensure!(good && out.contains("kind: Deployment"), "helm template with {name}: {out}{err}");
+        let is_insecure = |line: &str| line.trim() == "insecure: true" || line.contains("--insecure");
+        ensure!(!out.lines().any(is_insecure), "{name} is insecure");
+        rendered.insert(name, out);
+    }
+    Ok(rendered)
+}
+
+/// Values that are wrong are refused, and told.
+async fn refused(folder: &Folder) -> anyhow::Result<()> {
+    for (set, told) in [
+        ("server.replica=3", "replica"),
+        ("server.replicas=many", "replicas"),
+        ("certificates.mode=none", "mode"),
+        ("telemetry.decisionLog.mode=some", "mode"),
+        ("webhook.onUnavailable=perhaps", "onUnavailable"),
+        ("authentication.tokens=keys", "authentication.issuer"),
+    ] {
+        let (good, out, err) = helm(folder, &["template", "gavel", CHART, "--set", set]).await?;
+        ensure!(!good && err.contains(told), "--set {set}: {out}{err}");
+    }
+    Ok(())
+}
+
+/// Every pod that the chart makes passes the policy that Gavel ships for everybody.
+async fn own_pods_are_admitted(name: &str, manifests: &str) -> anyhow::Result<()> {
+    use tokio::io::AsyncWriteExt as _;
+    let examples = in_repository("deploy/kubernetes/examples");
+    let mut gavel = Command::new(program("gavel")?)
+        .args(["admit", "--manifests", &examples.to_string_lossy(), "-f", "-", "--output", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut pipe = gavel.stdin.take().context("gavel has no standard input")?;
+    pipe.write_all(manifests.as_bytes()).await?;
+    drop(pipe);
+    let output = gavel.wait_with_output().await?;
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "{name}: {out}{err}");
+    let reviews: Vec<serde_json::Value> =
+        out.lines().map(serde_json::from_str).collect::<Result<_, _>>().with_context(|| out.to_string())?;
+    ensure!(!reviews.is_empty(), "{name} has no pods: {err}");
+    for review in reviews {
+        let response = &review["response"];
+        let policy = &response["auditAnnotations"]["podsecuritypolicy.policy.k8s.io/validate-policy"];
+        ensure!(response["allowed"] == true && policy == "restricted", "{name}: {response}");
+    }
+    Ok(())
+}
+
+/// Applied for good, by the server's side: an unknown field is an error there.
+async fn apply(plane: &ControlPlane, folder: &Folder, name: &str, manifests: &str) -> anyhow::Result<()> {
+    let (ours, others): (Vec<&str>, Vec<&str>) = manifests
+        .split("\n---\n")
+        .filter(|document| document.lines().any(|line| line.starts_with("kind: ")))
+        .partition(|document| {
+            let version = document.lines().find_map(|line| line.strip_prefix("apiVersion: "));
+            !version.is_some_and(|version| ELSEWHERE.iter().any(|group| version.starts_with(group)))
+        });
+    let kinds: BTreeSet<&str> = others
+        .iter()
+        .filter_map(|document| document.lines().find_map(|line| line.strip_prefix("kind: ")))
+        .collect();
+    let file = folder.write(&format!("{name}.yaml"), &ours.join("\n---\n"))?;
+    let arguments = ["apply", "--server-side", "--force-conflicts", "--validate=strict", "-f"];
+    let applied = plane.kubectl.run(&[&arguments[..], &[&file.to_string_lossy()]].concat()).await;
+    let applied = applied.with_context(|| format!("the chart with {name}"))?;
+    ensure!(applied.lines().count() == ours.len(), "{name}: {} objects, and {applied}", ours.len());
+    println!("chart: {name}: {} objects applied, set aside: {kinds:?}", ours.len());
+    Ok(())
+}
+
+/// What the service accounts may do, and what they may not.
+async fn access(plane: &ControlPlane) -> anyhow::Result<()> {
+    for (user, verb, resource, expected) in [
+        (SERVER, "watch", "pods", true),
+        (SERVER, "watch", "podsecuritypolicies.policy.gavel.dev", true),
+        (SERVER, "create", "tokenreviews.authentication.k8s.io", true),
+        (SERVER, "list", "secrets", false),
+        (SERVER, "create", "pods", false),
+        (WEBHOOK, "create", "admitrequests.gavel.dev", true),
+        (WEBHOOK, "create", "flowchecks.gavel.dev", false),
+        (WEBHOOK, "get", "snapshots.gavel.dev", false),
+        (WEBHOOK, "list", "pods", false),
+        (WEBHOOK, "list", "secrets", false),
+    ] {
+        let may = objects::may(plane, user, verb, resource).await?;
+        ensure!(may == expected, "{user} {verb} {resource}: {may}");
+    }
+    Ok(())
+}
