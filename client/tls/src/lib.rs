@@ -1,8 +1,9 @@
 //! Certificates, keys and authorities from PEM files that are followed, and rustls configurations made of them.
 //!
-//! [`serve`] is for whoever listens, [`connect`] for whoever connects, [`text`] for tokens and key sets. Each reads its
-//! files once, and fails if they cannot be used; from then on a task looks at them again and again, and what was last
-//! good stays until there is something better. Whoever wants to use it asks [`Followed::current`] each time.
+//! [`serve`] is for whoever listens, [`connect`] for whoever connects, [`text`] and [`parsed`] for tokens
+//! and key sets. Each reads its files once, and fails if they cannot be used; from then on a task looks at them again and
+//! again, and what was last good stays until there is something better. Whoever wants to use it asks
+//! [`Followed::current`] each time.
 //!
 //! Contents are compared, not times: a Secret is mounted as links that are switched, which reports of the file system
 //! tell nothing of. Certificate and key are two files, and may be seen when one of them is new already. The two do not
@@ -26,7 +27,7 @@ pub use event::Event;
 pub use follow::Followed;
 pub use pem::Validity;
 pub use server::{ServerFiles, ServerTls};
-pub use text::load_text;
+pub use text::{load_parsed, load_text};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -75,7 +76,22 @@ pub async fn text(
     interval: Duration,
     events: impl Fn(Event) + Send + Sync + 'static,
 ) -> Result<Followed<String>, Error> {
-    follow::start(text::Recipe(path.as_ref().to_owned()), interval, events).await
+    parsed(path, text::as_it_is, interval, events).await
+}
+
+/// A text that is followed, as what it means: a text that `parse` refuses, with why, leaves the last good one in place.
+///
+/// Must be called within a tokio runtime; the file is followed until every [`Followed`] is dropped.
+///
+/// # Errors
+/// When the file cannot be read, is empty, is no text, or has no meaning.
+pub async fn parsed<T: Send + Sync + 'static>(
+    path: impl AsRef<Path>,
+    parse: impl Fn(&str) -> Result<T, String> + Send + Sync + 'static,
+    interval: Duration,
+    events: impl Fn(Event) + Send + Sync + 'static,
+) -> Result<Followed<T>, Error> {
+    follow::start(text::Recipe::new(path.as_ref(), parse), interval, events).await
 }
 
 fn provider() -> Arc<CryptoProvider> {

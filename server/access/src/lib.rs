@@ -30,4 +30,4 @@ pub use grant::{Grant, InvalidGrant, Subject};
 pub use rights::{CachedRights, Rights};
 pub use settings::{Settings, TokenKeys};
 pub use spiffe::SpiffeId;
-pub use token::{CacheCounts, KeySet, Verdict};
+pub use token::{CacheCounts, KeySet, Unknown, Verdict};
