@@ -13,14 +13,6 @@ pub(crate) struct Environment {
     pub(crate) sampling: Sampling,
 }
 
-/// Looks whether the variables can be used.
-///
-/// # Errors
-/// Which one cannot, and why.
-pub fn check() -> Result<(), Error> {
-    Environment::read().map(drop)
-}
-
 impl Environment {
     pub(crate) fn read() -> Result<Self, Error> {
         Self::of(|name| std::env::var(name).ok())

@@ -16,7 +16,6 @@ mod otlp;
 mod sampling;
 mod span;
 
-pub use env::check;
 pub use error::Error;
 pub use sampling::Sampling;
 pub use span::{Span, Tracing};
@@ -74,6 +73,15 @@ pub fn init(settings: &Settings<'_>) -> Result<Telemetry, Error> {
     let sampling = settings.trace_sample.map_or(environment.sampling, Sampling::parent_based);
     let tracing = traces.as_ref().map_or_else(Tracing::off, |traces| Tracing::new(traces, sampling));
     Ok(Telemetry { traces, records, tracing })
+}
+
+/// Looks whether the directives of logs, and the variables, can be used; nothing is set up.
+///
+/// # Errors
+/// What cannot.
+pub fn check(log: &str) -> Result<(), Error> {
+    env::Environment::read()?;
+    log::filter(log).map(drop)
 }
 
 impl Telemetry {

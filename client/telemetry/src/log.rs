@@ -15,15 +15,17 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::Error;
 
-/// Sets up logs for this process.
-pub(crate) fn init(directives: &str, json: bool) -> Result<(), Error> {
-    let failed = |error: tracing_subscriber::filter::ParseError| Error::Filter {
-        filter: directives.to_owned(),
-        why: error.to_string(),
-    };
+/// What is logged.
+pub(crate) fn filter(directives: &str) -> Result<EnvFilter, Error> {
     // What kube has to say of failed requests is told by whoever made them.
     let quiet = if directives.contains("kube_client") { "" } else { ",kube_client=off" };
-    let filter = EnvFilter::try_new(format!("{directives}{quiet}")).map_err(failed)?;
+    EnvFilter::try_new(format!("{directives}{quiet}"))
+        .map_err(|error| Error::Filter { filter: directives.to_owned(), why: error.to_string() })
+}
+
+/// Sets up logs for this process.
+pub(crate) fn init(directives: &str, json: bool) -> Result<(), Error> {
+    let filter = filter(directives)?;
     let logs = if json {
         let format = format::Format::default().json();
         layer().json().event_format(WithIds { format, json }).with_writer(std::io::stderr).boxed()

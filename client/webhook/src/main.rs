@@ -7,7 +7,12 @@ use gavel_webhook::{certificate, config, run, telemetry};
 
 fn main() -> ExitCode {
     let done = match config::read(std::env::args_os()).unwrap_or_else(|error| error.exit()) {
-        Command::Serve(config) => serve(*config),
+        Command::Serve(config, warnings) => serve(*config, warnings),
+        Command::Check(config, warnings) => check(&config, warnings),
+        Command::Print(settings) => {
+            print!("{settings}");
+            Ok(())
+        }
         Command::IssueCertificate(arguments) => issue(&arguments),
     };
     match done {
@@ -19,9 +24,23 @@ fn main() -> ExitCode {
     }
 }
 
+/// Everything that is wrong, at once.
+fn check(config: &Config, mut warnings: Vec<String>) -> anyhow::Result<()> {
+    let errors = config.file_errors(&mut warnings);
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+    anyhow::ensure!(errors.is_empty(), "the configuration cannot be used\n  - {}", errors.join("\n  - "));
+    println!("configuration is valid");
+    Ok(())
+}
+
 #[tokio::main]
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, warnings: Vec<String>) -> anyhow::Result<()> {
     let telemetry = telemetry::init(&config)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     let drain = config.drain_delay() + config.drain();
     // Before anything is served: a signal that comes early is heeded, too.
     let told = run::told_to_stop()?;

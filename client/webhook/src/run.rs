@@ -70,7 +70,8 @@ pub async fn start_traced(config: Config, tracing: Tracing) -> anyhow::Result<Ru
     let reaching = admin.clone();
     tasks.spawn(until_cancelled(stop.clone(), async move {
         reaching.reach().await;
-        std::future::pending().await
+        // A task that ends would end the webhook.
+        std::future::pending::<()>().await;
     }));
     let handler = Arc::new(Handler {
         servers,

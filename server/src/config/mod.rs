@@ -1,13 +1,14 @@
 //! What the server can be told: flags, then environment, then the file of `--config`, then defaults.
 
 mod access;
+mod check;
 mod life;
 mod limits;
 mod telemetry;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub use telemetry::{DecisionLogMode, DecisionLogQuestion, DecisionLogTarget, Log
 #[derive(Clone, Debug, Parser)]
 #[command(name = "gavel-server", version, after_help = EXAMPLES)]
 pub struct Config {
-    /// YAML file with any of these settings, by their long names (`listen: [...]`). Flags and environment win
+    /// YAML file with any of these settings, by their long names (`listen: [...]`). Flags and environment win over it
     #[arg(long, value_name = "FILE", env = "GAVEL_CONFIG")]
     pub config: Option<PathBuf>,
 
@@ -169,83 +170,19 @@ impl Config {
     /// Reads command line, environment and configuration file.
     ///
     /// # Errors
-    /// What clap says of the command line; of the file: which key of it is wrong, and how.
-    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let arguments: Vec<OsString> = arguments.into_iter().collect();
-        let mut command = Self::command();
-        // Only to find --config: whatever else is wrong is told below, once.
-        let file = Self::command()
-            .ignore_errors(true)
-            .try_get_matches_from(&arguments)
-            .ok()
-            .and_then(|matches| matches.get_one::<PathBuf>("config").cloned());
-        if let Some(path) = file {
-            command = with_file(command, &path)?;
-        }
-        let matches = command.try_get_matches_from_mut(&arguments)?;
-        let config = Self::from_arg_matches(&matches)?;
-        config.check().map_err(|message| command.error(clap::error::ErrorKind::ValueValidation, message))?;
-        Ok(config)
+    /// What is wrong with them, all of it at once; what cannot go together.
+    pub fn read(
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<gavel_config::Read<Self>, clap::Error> {
+        let program = gavel_config::Program { prefix: "GAVEL_", others: &["GAVEL_WEBHOOK_"] };
+        let read: gavel_config::Read<Self> = gavel_config::read(Self::command(), program, arguments)?;
+        let errors = read.settings.errors();
+        if errors.is_empty() { Ok(read) } else { Err(gavel_config::fail(Self::command(), &errors)) }
     }
 
-    fn check(&self) -> Result<(), String> {
-        let reachable = |address: &SocketAddr| !address.ip().is_loopback();
-        for listen in &self.listen {
-            if let Listen::Tcp(address) = listen
-                && reachable(address)
-                && !self.access.insecure
-            {
-                if !self.access.is_authenticated() {
-                    return Err(format!(
-                        "--listen {address} can be reached by others, and callers are not authenticated: say \
-                         --tls-client-ca, --token-review or --token-keys, listen on a loopback address or a unix \
-                         socket, or say --insecure"
-                    ));
-                }
-                if self.access.tls_cert.is_none() {
-                    return Err(format!(
-                        "--listen {address} can be reached by others, and tokens would travel in clear: say --tls-cert \
-                         and --tls-key, or --insecure"
-                    ));
-                }
-            }
-        }
-        if reachable(&self.admin_listen) && !self.access.admin_insecure {
-            return Err(format!(
-                "--admin-listen {} can be reached by others: listen on a loopback address, or say --admin-insecure",
-                self.admin_listen
-            ));
-        }
-        if self.access.tls_cert.is_some() != self.access.tls_key.is_some() {
-            return Err("--tls-cert and --tls-key go together".to_owned());
-        }
-        if self.access.tls_client_ca.is_some() && self.access.tls_cert.is_none() {
-            return Err("--tls-client-ca goes with --tls-cert and --tls-key".to_owned());
-        }
-        if self.evaluators.contains(&Evaluator::None) && self.evaluators.len() > 1 {
-            return Err("--evaluators none goes with no other evaluator".to_owned());
-        }
-        if !self.cluster && self.manifests.is_empty() {
-            return Err("say --manifests PATH…, or --cluster: where do objects come from?".to_owned());
-        }
-        if self.cluster && !self.manifests.is_empty() {
-            return Err("--cluster goes without --manifests: objects come from one of the two".to_owned());
-        }
-        if self.watch_seconds < 5 {
-            // Bookmarks come two seconds before the end.
-            return Err("--watch-seconds must be at least 5".to_owned());
-        }
-        if !self.cluster {
-            let of_a_cluster = [
-                ("--kubeconfig", self.kubeconfig.is_some()),
-                ("--context", self.context.is_some()),
-                ("--state-dir", self.state_dir.is_some()),
-            ];
-            if let Some((flag, _)) = of_a_cluster.iter().find(|(_, is_set)| *is_set) {
-                return Err(format!("{flag} goes with --cluster"));
-            }
-        }
-        Ok(())
+    /// All that the server can be told, as a page of a manual.
+    pub fn manual() -> String {
+        gavel_config::manual(Self::command())
     }
 
     /// How long requests in flight may take once the server was told to stop.
@@ -300,38 +237,4 @@ fn defaults<T: Args>() -> T {
     let command = T::augment_args(clap::Command::new("defaults").no_binary_name(true));
     let matches = command.mut_args(|argument| argument.env(Resettable::Reset)).get_matches_from([""; 0]);
     T::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
-}
-
-/// Makes the file's settings the defaults, so that environment and flags win over them.
-fn with_file(mut command: clap::Command, path: &Path) -> Result<clap::Command, clap::Error> {
-    let fail = |message: String| {
-        let message = format!("{}: {message}", path.display());
-        Config::command().error(clap::error::ErrorKind::ValueValidation, message)
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-    let settings: serde_json::Map<String, serde_json::Value> =
-        serde_saphyr::from_str(&text).map_err(|error| fail(error.to_string()))?;
-    for (key, value) in settings {
-        let id = key.replace('-', "_");
-        let known = command.get_arguments().any(|argument| argument.get_id() == id.as_str());
-        if !known || id == "config" {
-            return Err(fail(format!("{key}: there is no such setting")));
-        }
-        let values = scalars(&value)
-            .ok_or_else(|| fail(format!("{key}: must be a single value, or a list of single values")))?;
-        command = command.mut_arg(id, |argument| argument.required(false).default_values(values));
-    }
-    Ok(command)
-}
-
-fn scalars(value: &serde_json::Value) -> Option<Vec<clap::builder::OsStr>> {
-    match value {
-        serde_json::Value::String(text) => Some(vec![text.clone().into()]),
-        serde_json::Value::Bool(_) | serde_json::Value::Number(_) => Some(vec![value.to_string().into()]),
-        serde_json::Value::Array(items) => {
-            let lists: Option<Vec<_>> = items.iter().map(scalars).collect();
-            Some(lists?.concat())
-        }
-        serde_json::Value::Null | serde_json::Value::Object(_) => None,
-    }
 }

@@ -6,6 +6,7 @@ mod access;
 mod admin;
 mod certificates;
 mod cluster;
+mod config;
 mod decision_log;
 mod drain;
 mod grpc;

@@ -1,4 +1,4 @@
-//! What the webhook can be told: flags, then environment, then defaults.
+//! What the webhook can be told: flags, then environment, then the file of `--config`, then defaults.
 
 mod callers;
 mod servers;
@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use gavel_config::Purpose;
+use gavel_tls::{ClientFiles, ClientTls, ServerFiles, ServerTls};
 
 pub use callers::Callers;
 pub use servers::Access;
@@ -29,6 +31,10 @@ struct Arguments {
     #[command(subcommand)]
     command: Option<Other>,
 
+    /// YAML file with any of these settings, by their long names (`server: [...]`). Flags and environment win over it
+    #[arg(id = "config", long = "config", value_name = "FILE", env = "GAVEL_WEBHOOK_CONFIG")]
+    file: Option<PathBuf>,
+
     #[command(flatten)]
     config: Config,
 }
@@ -41,8 +47,12 @@ enum Other {
 /// What the process is to do.
 #[derive(Debug)]
 pub enum Command {
-    /// Answer reviews.
-    Serve(Box<Config>),
+    /// Answer reviews; with what may be mistakes in the settings.
+    Serve(Box<Config>, Vec<String>),
+    /// Check the settings, and end.
+    Check(Box<Config>, Vec<String>),
+    /// Print this, the settings in effect, and end.
+    Print(String),
     /// Issue a certificate, and end.
     IssueCertificate(IssueCertificate),
 }
@@ -274,45 +284,88 @@ pub enum LogFormat {
     Json,
 }
 
-/// Reads command line and environment.
+/// Reads command line, environment and file.
 ///
 /// # Errors
-/// What is wrong with them.
+/// What is wrong with them, all of it at once.
 pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
-    use clap::CommandFactory as _;
-    let fail = |message: &str| Arguments::command().error(clap::error::ErrorKind::ValueValidation, message);
-    match Arguments::try_parse_from(arguments)? {
-        Arguments { command: Some(Other::IssueCertificate(arguments)), .. } => {
-            if arguments.issue.dns_name.is_empty() {
-                return Err(fail("--dns-name must be given: what is the certificate for?"));
-            }
-            Ok(Command::IssueCertificate(arguments))
+    let fail = |errors: &[String]| Err(gavel_config::fail(command(), errors));
+    let program = gavel_config::Program { prefix: "GAVEL_WEBHOOK_", others: &[] };
+    let read: gavel_config::Read<Arguments> = gavel_config::read(command(), program, arguments)?;
+    let (purpose, warnings, printed) = (read.purpose, read.warnings.clone(), read.print());
+    let Arguments { command, file: _, config } = read.settings;
+    match command {
+        Some(Other::IssueCertificate(arguments)) if arguments.issue.dns_name.is_empty() => {
+            fail(&["--dns-name must be given: what is the certificate for?".to_owned()])
         }
-        Arguments { command: None, config } => {
-            config.check().map_err(fail)?;
-            Ok(Command::Serve(Box::new(config)))
+        Some(Other::IssueCertificate(arguments)) => Ok(Command::IssueCertificate(arguments)),
+        None => {
+            let errors = config.errors();
+            if !errors.is_empty() {
+                return fail(&errors);
+            }
+            let config = Box::new(config);
+            Ok(match purpose {
+                Purpose::Run => Command::Serve(config, warnings),
+                Purpose::Check => Command::Check(config, warnings),
+                Purpose::Print => Command::Print(printed),
+            })
         }
     }
 }
 
+/// All that the webhook can be told.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 impl Config {
-    fn check(&self) -> Result<(), &'static str> {
-        if !self.admin_listen.ip().is_loopback() && !self.admin_insecure {
-            return Err(
+    /// What cannot go together.
+    fn errors(&self) -> Vec<String> {
+        let wrong = [
+            (
+                !self.admin_listen.ip().is_loopback() && !self.admin_insecure,
                 "--admin-listen can be reached by others, who would see figures and the servers' addresses: listen on \
                  a loopback address, or say --admin-insecure",
-            );
+            ),
+            (
+                self.tls_cert.is_none() && self.self_issued.is_none(),
+                "--tls-cert FILE and --tls-key FILE, or --self-issued NAMESPACE/SECRET, must be given: what is HTTPS \
+                 served with?",
+            ),
+            (self.max_request_bytes == 0, "--max-request-bytes must be at least 1"),
+        ];
+        wrong.iter().filter(|(is_wrong, _)| *is_wrong).map(|(_, why)| (*why).to_owned()).collect()
+    }
+
+    /// What the settings name, and cannot be used; what can be used, and is not as it should be, goes to `warnings`.
+    /// Nothing is bound, and nobody is asked.
+    pub fn file_errors(&self, warnings: &mut Vec<String>) -> Vec<String> {
+        let mut errors = Vec::new();
+        let mut told = |what: &str, found: Result<Vec<String>, gavel_tls::Error>| match found {
+            Ok(found) => warnings.extend(found.into_iter().map(|warning| format!("{what}: {warning}"))),
+            Err(error) => errors.push(format!("{what}: {error}")),
+        };
+        if let Some((cert, key)) = self.tls_cert.clone().zip(self.tls_key.clone()) {
+            let client_ca = self.callers.client_ca.clone();
+            let files = ServerFiles { cert, key, client_ca, client_crl: None };
+            told("HTTPS", ServerTls::load(&files, &[b"h2"]).map(|(_, warnings)| warnings));
         }
-        if self.tls_cert.is_none() && self.self_issued.is_none() {
-            return Err(
-                "--tls-cert FILE and --tls-key FILE, or --self-issued NAMESPACE/SECRET, must be given: \
-                        what is HTTPS served with?",
-            );
+        let Access { server_ca, client_cert, client_key, token_file, .. } = &self.access;
+        if let Some(ca) = server_ca.clone() {
+            let files = ClientFiles { ca, cert_and_key: client_cert.clone().zip(client_key.clone()) };
+            told("servers", ClientTls::load(&files, &[b"h2"]).map(|(_, warnings)| warnings));
         }
-        if self.max_request_bytes == 0 {
-            return Err("--max-request-bytes must be at least 1");
+        if let Some(file) = token_file {
+            told("servers", gavel_tls::load_text(file).map(|_| Vec::new()));
         }
-        Ok(())
+        if let Some(path) = &self.issue.kubeconfig
+            && let Err(error) = std::fs::File::open(path)
+        {
+            errors.push(format!("--kubeconfig {}: {error}", path.display()));
+        }
+        errors.extend(gavel_telemetry::check(&self.log).err().map(|error| error.to_string()));
+        errors
     }
 
     /// How often files are looked at.

@@ -1,7 +1,6 @@
 //! One connection: its requests, and its end.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -138,16 +137,14 @@ impl Activity {
     }
 
     /// Resolves once there has been no request for this long.
-    fn idle_for(&self, time: Duration) -> impl Future<Output = ()> {
-        async move {
-            loop {
-                let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-                let until = if self.is_busy() { Instant::now() + time } else { last + time };
-                if until <= Instant::now() {
-                    return;
-                }
-                tokio::time::sleep_until(until).await;
+    async fn idle_for(&self, time: Duration) {
+        loop {
+            let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let until = if self.is_busy() { Instant::now() + time } else { last + time };
+            if until <= Instant::now() {
+                return;
             }
+            tokio::time::sleep_until(until).await;
         }
     }
 }

@@ -10,6 +10,7 @@ mod certified;
 mod process;
 mod secured;
 mod self_issued;
+mod settings;
 mod support;
 mod traces;
 mod tutorial;

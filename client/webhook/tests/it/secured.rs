@@ -115,3 +115,53 @@ async fn settings_that_do_not_go_together() {
         assert!(error.contains(part) && error.contains("--server"), "{error}");
     }
 }
+
+/// Under a stream of reviews the servers' connections come of age again and again: every review is decided.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_come_of_age() {
+    let authority = Authority::new();
+    let aging = async || {
+        let [certificate, key] = authority.issue("server");
+        Server::start_with(POLICIES, |config| {
+            config.access.tls_cert = Some(certificate);
+            config.access.tls_key = Some(key);
+            config.access.tls_client_ca = Some(authority.path("ca.crt"));
+            config.access.grant = vec!["user:webhook=Admit".parse().unwrap()];
+            config.life.max_connection_age_seconds = 1;
+        })
+        .await
+    };
+    let (one, two) = (aging().await, aging().await);
+    let webhook = Webhook::start_with(&[one.address(), two.address()], |config| {
+        let [certificate, key] = authority.issue("webhook");
+        config.access.server_ca = Some(authority.path("ca.crt"));
+        config.access.client_cert = Some(certificate);
+        config.access.client_key = Some(key);
+    })
+    .await;
+    webhook.until_ready(true).await;
+    let webhook = std::sync::Arc::new(webhook);
+    let until = Instant::now() + Duration::from_secs(5);
+    let callers: Vec<_> = (0..4)
+        .map(|_| {
+            let webhook = webhook.clone();
+            tokio::spawn(async move {
+                let body = review(&nonroot()).to_string();
+                let mut reviews = 0;
+                while Instant::now() < until {
+                    let response = webhook.post("/validate", &body).await.response();
+                    assert_eq!(response["allowed"], true, "{response}");
+                    reviews += 1;
+                }
+                reviews
+            })
+        })
+        .collect();
+    let mut reviews = 0;
+    for caller in callers {
+        reviews += caller.await.unwrap();
+    }
+    let retries = webhook.metric("gavel_webhook_retries_total").await;
+    println!("{reviews} reviews, {retries} asked again");
+    assert!(reviews > 100, "{reviews}");
+}

@@ -12,13 +12,14 @@ fn root() -> PathBuf {
 }
 
 /// Folder of each crate.
-const CRATES: [(&str, &str); 12] = [
+const CRATES: [(&str, &str); 13] = [
     ("gavel-proto", "proto"),
     ("gavel-engine", "server/engine"),
     ("gavel-source", "server/source"),
     ("gavel-access", "server/access"),
     ("gavel-server", "server"),
     ("gavel-tls", "client/tls"),
+    ("gavel-config", "client/config"),
     ("gavel-telemetry", "client/telemetry"),
     ("gavel-client", "client/rust"),
     ("gavel-cli", "client/cli"),
@@ -41,11 +42,23 @@ fn arrows_between_crates() {
         ("gavel-engine", &[]),
         ("gavel-source", &["gavel-engine"]),
         ("gavel-tls", &[]),
+        ("gavel-config", &[]),
         ("gavel-telemetry", &[]),
         ("gavel-access", &["gavel-engine", "gavel-tls"]),
-        ("gavel-server", &["gavel-engine", "gavel-source", "gavel-access", "gavel-tls", "gavel-telemetry", "gavel-proto"]),
+        (
+            "gavel-server",
+            &[
+                "gavel-engine",
+                "gavel-source",
+                "gavel-access",
+                "gavel-tls",
+                "gavel-telemetry",
+                "gavel-config",
+                "gavel-proto",
+            ],
+        ),
         ("gavel-client", &["gavel-proto", "gavel-tls"]),
-        ("gavel-webhook", &["gavel-client", "gavel-tls", "gavel-telemetry"]),
+        ("gavel-webhook", &["gavel-client", "gavel-tls", "gavel-telemetry", "gavel-config"]),
         ("gavel-cli", &["gavel-client", "gavel-engine", "gavel-source", "gavel-server", "gavel-proto"]),
     ]);
     for (name, folder) in CRATES {
