@@ -1,5 +1,6 @@
 //! A small cluster of manifests, for scenarios that need no API server, and a review of one of its pods.
 
+use gavel_proto::v1;
 use serde_json::{Value, json};
 
 /// A policy that `builder` may use, two pods, and a policy that lets one of them in.
@@ -68,4 +69,13 @@ pub(crate) fn review(as_root: bool) -> Value {
             },
         },
     })
+}
+
+/// A question about two of its pods.
+pub(crate) fn flow(from: &str, to: &str, port: u32) -> v1::CheckFlowRequest {
+    let pod = |name: &str| {
+        let pod = v1::PodRef { namespace: "shop".to_owned(), name: name.to_owned(), ip: String::new() };
+        Some(v1::End { end: Some(v1::end::End::Pod(pod)) })
+    };
+    v1::CheckFlowRequest { source: pod(from), destination: pod(to), port, ..Default::default() }
 }

@@ -23,7 +23,7 @@ pub(crate) use control_plane::{ControlPlane, Version};
 pub(crate) use folder::Folder;
 pub(crate) use http::Http;
 pub(crate) use http::Response;
-pub(crate) use manifests::{MANIFESTS, review};
+pub(crate) use manifests::{MANIFESTS, flow, review};
 pub(crate) use ports::free_port;
 pub(crate) use process::{Process, Program};
 pub(crate) use proxy::{Mode, Proxy};

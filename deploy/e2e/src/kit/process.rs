@@ -80,11 +80,20 @@ impl Process {
         Ok(())
     }
 
-    /// Tells the process to stop (SIGTERM), and waits until it has; what does not within a minute is killed.
-    pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
-        let Some(mut child) = self.child.take() else { return Ok(()) };
-        let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?;
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
+        Ok(self.child.as_ref().context("the process was killed")?.id())
+    }
+
+    /// Tells the process to stop (SIGTERM).
+    pub(crate) fn tell_to_stop(&self) -> anyhow::Result<()> {
+        let told = Command::new("kill").args(["-TERM", &self.pid()?.to_string()]).status()?;
         anyhow::ensure!(told.success(), "{} cannot be told to stop", self.program.name);
+        Ok(())
+    }
+
+    /// Waits until the process that was told to stop has; what does not within a minute is killed.
+    pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
         let patience = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(status) = child.try_wait()? {

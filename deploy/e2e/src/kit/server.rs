@@ -125,9 +125,18 @@ impl GavelServer {
         self.process.kill()
     }
 
-    /// Tells it to stop (SIGTERM), and waits until it has, for a minute at most.
-    pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
-        self.process.stop().await
+    /// Tells it to stop (SIGTERM).
+    pub(crate) fn tell_to_stop(&self) -> anyhow::Result<()> {
+        self.process.tell_to_stop()
+    }
+
+    /// Waits until it has stopped, for a minute at most.
+    pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
+        self.process.ended().await
+    }
+
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
+        self.process.pid()
     }
 
     /// Starts it again, with the same flags and ports, and does not wait for it.

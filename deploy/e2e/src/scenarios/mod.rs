@@ -11,9 +11,11 @@ mod faults_restart;
 mod faults_watch;
 mod figures;
 mod flows;
+mod hostile;
 mod kinds;
 mod meanwhile;
 mod prometheus;
+mod rolling;
 mod side_by_side;
 mod storm;
 mod traces;
@@ -38,5 +40,7 @@ pub(crate) fn add_to(runner: &mut Runner) {
     runner.add("chart", |scenario| Box::pin(chart::play(scenario)));
     runner.add("prometheus", |scenario| Box::pin(prometheus::play(scenario)));
     runner.add("traces", |scenario| Box::pin(traces::play(scenario)));
+    runner.add("rolling", |scenario| Box::pin(rolling::play(scenario)));
+    runner.add_alone("hostile", |scenario| Box::pin(hostile::play(scenario)));
     runner.add_alone("figures", |scenario| Box::pin(figures::play(scenario)));
 }

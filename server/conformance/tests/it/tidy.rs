@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 }
 
 /// Folder of each crate.
-const CRATES: [(&str, &str); 13] = [
+const CRATES: [(&str, &str); 14] = [
     ("gavel-proto", "proto"),
     ("gavel-engine", "server/engine"),
     ("gavel-source", "server/source"),
@@ -26,6 +26,7 @@ const CRATES: [(&str, &str); 13] = [
     ("gavel-webhook", "client/webhook"),
     ("gavel-conformance", "server/conformance"),
     ("gavel-e2e", "deploy/e2e"),
+    ("gavel-loadtest", "loadtest"),
 ];
 
 fn dependencies(folder: &str) -> BTreeSet<String> {
