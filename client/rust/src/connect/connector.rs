@@ -6,20 +6,19 @@ use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use gavel_tls::ClientTls;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::Uri;
 use tower::{BoxError, Service, ServiceExt as _};
 
+use super::heard::{Heard, Refusal};
 use crate::security::words;
 
 /// The only protocol that is spoken.
@@ -46,6 +45,44 @@ impl Service<Uri> for Socket {
     }
 }
 
+/// TCP, as it is.
+#[derive(Clone)]
+pub(crate) struct Plain {
+    tcp: HttpConnector,
+    refusal: Refusal,
+}
+
+impl Plain {
+    pub(crate) fn new(refusal: Refusal) -> Self {
+        Self { tcp: tcp(), refusal }
+    }
+}
+
+impl Service<Uri> for Plain {
+    type Response = TokioIo<Heard<TcpStream>>;
+    type Error = BoxError;
+    type Future = Connecting<Heard<TcpStream>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let Self { tcp, refusal } = self.clone();
+        refusal.forget();
+        Box::pin(async move {
+            let stream = tcp.oneshot(uri).await?.into_inner();
+            Ok(TokioIo::new(Heard::new(stream, words::CLOSED, refusal)))
+        })
+    }
+}
+
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp
+}
+
 /// TLS over TCP.
 #[derive(Clone)]
 pub(crate) struct Secured {
@@ -58,16 +95,14 @@ pub(crate) struct Secured {
 impl Secured {
     /// By these certificates, to a server whose certificate is for `name`.
     pub(crate) fn new(tls: &ClientTls, name: ServerName<'static>, refusal: Refusal) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.set_nodelay(true);
-        Self { tcp, tls: TlsConnector::from(tls.config.clone()), name, refusal }
+        Self { tcp: tcp(), tls: TlsConnector::from(tls.config.clone()), name, refusal }
     }
 }
 
 impl Service<Uri> for Secured {
-    type Response = TokioIo<Heard>;
+    type Response = TokioIo<Heard<TlsStream<TcpStream>>>;
     type Error = BoxError;
-    type Future = Connecting<Heard>;
+    type Future = Connecting<Heard<TlsStream<TcpStream>>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
@@ -75,6 +110,7 @@ impl Service<Uri> for Secured {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let Self { tcp, tls, name, refusal } = self.clone();
+        refusal.forget();
         Box::pin(async move {
             let stream = tcp.oneshot(uri).await?.into_inner();
             let stream = tls.connect(name, stream).await?;
@@ -84,84 +120,7 @@ impl Service<Uri> for Secured {
                 )
                 .into());
             }
-            Ok(TokioIo::new(Heard { stream, is_taken: false, refusal }))
+            Ok(TokioIo::new(Heard::new(stream, words::CLOSED_AFTER_TLS, refusal)))
         })
-    }
-}
-
-/// Why the server ended TLS, as it last said; shared by whoever tells of the connection.
-///
-/// With TLS 1.3 a server looks at the client's certificate after the client has begun to talk
-/// (<https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.4>). Its alert comes in the place of the first answer, and
-/// HTTP/2 makes `connection closed` of it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Refusal(Arc<Mutex<Option<String>>>);
-
-impl Refusal {
-    /// In words.
-    pub(crate) fn words(&self) -> Option<String> {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A stream that is listened to for refusals.
-pub(crate) struct Heard {
-    stream: TlsStream<TcpStream>,
-    /// Whether anything came: then this side was taken.
-    is_taken: bool,
-    refusal: Refusal,
-}
-
-impl AsyncRead for Heard {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, into));
-        match &read {
-            Ok(()) if !self.is_taken && !into.filled().is_empty() => {
-                self.is_taken = true;
-                *self.refusal.lock() = None;
-            }
-            Ok(()) => {}
-            Err(error) => {
-                let inside = error.get_ref().and_then(|inside| inside.downcast_ref::<rustls::Error>());
-                if let Some(rustls::Error::AlertReceived(alert)) = inside {
-                    *self.refusal.lock() = Some(words::refused(*alert));
-                }
-            }
-        }
-        Poll::Ready(read)
-    }
-}
-
-impl AsyncWrite for Heard {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

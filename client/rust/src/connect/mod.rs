@@ -2,6 +2,7 @@
 
 mod address;
 mod connector;
+mod heard;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,8 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 pub(crate) use address::{Address, Scheme};
 pub(crate) use connector::ALPN;
-use connector::{Refusal, Secured, Socket};
+use connector::{Plain, Secured, Socket};
+use heard::Refusal;
 
 use crate::error::Error;
 use crate::security::{Secure, Tls, words};
@@ -41,7 +43,7 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 enum Reach {
     Unix(Socket),
-    Tcp,
+    Tcp(Refusal),
     Tls(Tls, Refusal),
 }
 
@@ -74,7 +76,9 @@ impl Connection {
                 let secured = Secured::new(with, tls.name.clone(), refusal.clone());
                 endpoint.connect_with_connector(secured).await
             }
-            _ => endpoint.connect().await,
+            (Reach::Tcp(refusal) | Reach::Tls(_, refusal), _) => {
+                endpoint.connect_with_connector(Plain::new(refusal.clone())).await
+            }
         };
         let channel = connected.map_err(|error| Error::connect(at, &error))?;
         Ok(Self { endpoint, reach, made: Mutex::new(Made { channel, with }) })
@@ -108,8 +112,8 @@ impl Connection {
         // What a server says has no source; what has one comes from the connection.
         std::error::Error::source(status)?;
         match &self.reach {
-            Reach::Tls(_, refusal) => refusal.words(),
-            Reach::Unix(_) | Reach::Tcp => None,
+            Reach::Tls(_, refusal) | Reach::Tcp(refusal) => refusal.words(),
+            Reach::Unix(_) => None,
         }
     }
 }
@@ -118,7 +122,7 @@ impl Reach {
     fn current(&self) -> Option<Arc<ClientTls>> {
         match self {
             Reach::Tls(tls, _) => Some(tls.files.current()),
-            Reach::Unix(_) | Reach::Tcp => None,
+            Reach::Unix(_) | Reach::Tcp(_) => None,
         }
     }
 
@@ -127,7 +131,10 @@ impl Reach {
             Reach::Unix(socket) => {
                 Made { channel: endpoint.connect_with_connector_lazy(socket.clone()), with: None }
             }
-            Reach::Tcp => Made { channel: endpoint.connect_lazy(), with: None },
+            Reach::Tcp(refusal) => {
+                let plain = Plain::new(refusal.clone());
+                Made { channel: endpoint.connect_with_connector_lazy(plain), with: None }
+            }
             Reach::Tls(tls, refusal) => {
                 let with = tls.files.current();
                 let secured = Secured::new(&with, tls.name.clone(), refusal.clone());
@@ -158,7 +165,7 @@ fn endpoint(
     Ok(match at {
         Address::Unix(path) => (endpoint, Reach::Unix(Socket(path.clone()))),
         Address::Tcp { port, .. } => match secure.tls(name)? {
-            None => (endpoint, Reach::Tcp),
+            None => (endpoint, Reach::Tcp(Refusal::default())),
             Some(tls) => {
                 let asked = Address::Tcp { host: name.to_owned(), port: *port };
                 let origin: Uri = format!("https://{}", asked.authority())

@@ -121,7 +121,7 @@ impl Secure {
             None => None,
         };
         let token = match token_file {
-            Some(path) => Some(Arc::new(Token::open(path, reload_every, watched.clone()).await?)),
+            Some(path) => Some(Arc::new(Token::open(path, reload_every, &watched).await?)),
             None => None,
         };
         Ok(Self { files, name, token, token_without_tls, watched })

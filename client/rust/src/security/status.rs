@@ -57,7 +57,7 @@ impl Watched {
         lock(&self.failed).retain(|(whose, _)| *whose != what);
     }
 
-    pub(crate) fn failed(&self, what: &'static str, why: String) {
+    fn failed(&self, what: &'static str, why: String) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let mut failed = lock(&self.failed);
         failed.retain(|(whose, _)| *whose != what);

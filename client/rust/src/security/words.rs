@@ -26,13 +26,6 @@ pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
         if let Some(error) = cause.downcast_ref::<rustls::Error>() {
             return tls(error);
         }
-        if let Some(error) = cause.downcast_ref::<h2::Error>()
-            && error.is_library()
-            && error.reason() == Some(h2::Reason::FRAME_SIZE_ERROR)
-        {
-            // What a TLS alert looks like to HTTP/2.
-            return "it does not answer in HTTP/2; it was asked without TLS: does it want it (--server-ca FILE)?".to_owned();
-        }
         // An io::Error that was made of another error does not name that one as its source, but the source of it.
         let inside = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         match inside.map(|inside| inside as &(dyn StdError + 'static)).or_else(|| cause.source()) {
@@ -107,6 +100,15 @@ fn certificate(why: &CertificateError) -> String {
         other => format!("its certificate cannot be used: {other}"),
     }
 }
+
+/// What is told of a server that was asked without TLS, and answers in TLS.
+pub(crate) const WANTS_TLS: &str = "it was asked without TLS, and wants it (--server-ca FILE)";
+/// What is told of a server that was asked without TLS, and says nothing.
+pub(crate) const CLOSED: &str =
+    "it closed the connection without a word: it may be about to end, or want TLS (--server-ca FILE)";
+/// What is told of a server that says nothing after TLS was agreed on.
+pub(crate) const CLOSED_AFTER_TLS: &str = "it closed the connection right after TLS was agreed on: it may be about to end, or want a client certificate \
+     (--client-cert FILE --client-key FILE), or another one";
 
 /// What the server says of our side.
 pub(crate) fn refused(alert: AlertDescription) -> String {
