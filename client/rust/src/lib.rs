@@ -38,5 +38,5 @@ pub use client::Client;
 pub use error::{Error, FieldViolation};
 /// The messages of the wire contract.
 pub use gavel_proto::v1;
-pub use security::{Security, SecurityStatus};
+pub use security::{Security, SecurityStatus, check};
 pub use trace::TraceContext;

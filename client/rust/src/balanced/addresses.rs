@@ -130,10 +130,6 @@ impl Target {
     fn parse(text: &str, secure: &Secure) -> Result<Self, Error> {
         let (address, scheme) = Address::parse(text)?;
         secure.check(text, &address, scheme)?;
-        // So that a host that no certificate could be for is told at once.
-        if let Some(host) = address.host() {
-            secure.tls(host)?;
-        }
         Ok(match address {
             Address::Tcp { host, port } if host.parse::<IpAddr>().is_err() => {
                 Target::Name { host, port, known: Vec::new() }

@@ -1,5 +1,6 @@
 //! How servers are known, and how they know who asks: TLS, certificates, tokens. All files are followed.
 
+mod rules;
 mod status;
 mod token;
 pub(crate) mod words;
@@ -8,15 +9,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gavel_tls::{ClientFiles, ClientTls, Followed};
+use gavel_tls::{ClientTls, Followed};
 use rustls::pki_types::ServerName;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 
+pub use rules::check;
 pub use status::SecurityStatus;
 use status::Watched;
 use token::Token;
 
-use crate::connect::{Address, Scheme};
+use crate::connect::{ALPN, Address, Scheme};
 use crate::error::Error;
 use crate::trace::TraceContext;
 
@@ -72,10 +74,9 @@ impl Default for Security {
 /// The same, with its files read and followed. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Secure {
+    settings: Security,
     files: Option<Followed<ClientTls>>,
-    name: Option<ServerName<'static>>,
     token: Option<Arc<Token>>,
-    token_without_tls: bool,
     watched: Arc<Watched>,
 }
 
@@ -88,76 +89,35 @@ pub(crate) struct Tls {
 
 impl Secure {
     /// Reads the files.
-    pub(crate) async fn open(security: &Security) -> Result<Self, Error> {
-        let Security {
-            server_ca,
-            server_name,
-            client_cert_and_key,
-            token_file,
-            token_without_tls,
-            reload_every,
-        } = security.clone();
-        let watched = Arc::new(Watched::default());
-        let name = match &server_name {
-            Some(name) => Some(ServerName::try_from(name.clone()).map_err(|_| {
-                Error::Security(format!("server name `{name}`: neither a DNS name nor an IP address"))
-            })?),
-            None => None,
-        };
-        let files = match server_ca {
-            Some(ca) => {
-                let files = ClientFiles { ca, cert_and_key: client_cert_and_key };
+    pub(crate) async fn open(settings: &Security) -> Result<Self, Error> {
+        let (every, watched) = (settings.reload_every, Arc::new(Watched::default()));
+        settings.check()?;
+        let files = match settings.files() {
+            Some(files) => {
                 let events = Watched::events(&watched, "TLS to servers");
-                let opened = gavel_tls::connect(files, &[crate::connect::ALPN], reload_every, events).await;
+                let opened = gavel_tls::connect(files, &[ALPN], every, events).await;
                 Some(opened.map_err(|error| Error::Security(error.to_string()))?)
             }
-            None if name.is_some() || client_cert_and_key.is_some() => {
-                return Err(Error::Security(
-                    "a server name and a client certificate need TLS: give the authorities of the servers' \
-                     certificates, too (--server-ca FILE)"
-                        .to_owned(),
-                ));
-            }
             None => None,
         };
-        let token = match token_file {
-            Some(path) => Some(Arc::new(Token::open(path, reload_every, &watched).await?)),
+        let token = match &settings.token_file {
+            Some(path) => Some(Arc::new(Token::open(path.clone(), every, &watched).await?)),
             None => None,
         };
-        Ok(Self { files, name, token, token_without_tls, watched })
+        Ok(Self { settings: settings.clone(), files, token, watched })
     }
 
-    /// Whether an address goes with the settings: what `https://` and `http://` say of TLS, and where a token may go.
+    /// Whether an address goes with the settings.
     pub(crate) fn check(&self, given: &str, address: &Address, scheme: Option<Scheme>) -> Result<(), Error> {
-        let fail = |why: &str| Err(Error::Security(format!("`{given}`: {why}")));
-        match (scheme, &self.files) {
-            (Some(Scheme::Https), None) => fail(
-                "TLS needs the authorities of the server's certificate (--server-ca FILE); the system's are not trusted",
-            ),
-            (Some(Scheme::Http), Some(_)) => fail(
-                "says http://, while authorities of servers' certificates are given: say https://, or leave out \
-                 --server-ca",
-            ),
-            (_, None) if self.token.is_some() && !address.is_local() && !self.token_without_tls => fail(
-                "without TLS others could read the token on its way: give the authorities of the server's certificate \
-                 (--server-ca FILE), or allow it (--token-without-tls)",
-            ),
-            _ => Ok(()),
-        }
+        self.settings.goes_with(given, address, scheme)
     }
 
     /// TLS to a server at a host; none where none is spoken.
     pub(crate) fn tls(&self, host: &str) -> Result<Option<Tls>, Error> {
-        let Some(files) = self.files.clone() else { return Ok(None) };
-        let name = match &self.name {
-            Some(name) => name.clone(),
-            None => ServerName::try_from(host.to_owned()).map_err(|_| {
-                Error::Security(format!(
-                    "`{host}` is no name that a certificate could be for: say which one it is for (--server-name NAME)"
-                ))
-            })?,
-        };
-        Ok(Some(Tls { files, name }))
+        match self.files.clone() {
+            Some(files) => Ok(Some(Tls { files, name: self.settings.name_at(host)? })),
+            None => Ok(None),
+        }
     }
 
     /// Puts into what is sent along with a call who asks, and where in a trace it belongs. Gives what was put there as

@@ -1,6 +1,6 @@
 //! A token in a file that somebody else writes anew, as the kubelet does with projected service account tokens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -75,6 +75,11 @@ impl Token {
     fn lock(&self) -> MutexGuard<'_, Read> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Looks whether a file holds a token.
+pub(super) fn check(path: &Path) -> Result<(), Error> {
+    gavel_tls::load_parsed(path, header).map(drop).map_err(|error| Error::Security(format!("token: {error}")))
 }
 
 /// `Bearer` and the token, as RFC 6750 (2.1) has it. What is wrong with it never tells what is in it.

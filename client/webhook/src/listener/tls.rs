@@ -60,6 +60,11 @@ impl Tls {
         Ok(Tls::Certified(followed))
     }
 
+    /// Looks whether authorities of callers can be used.
+    pub(crate) fn check(client_ca: &Path) -> Result<(), gavel_tls::Error> {
+        gavel_tls::load_parsed(client_ca, |pem| roots(pem).map(drop))
+    }
+
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(match self {
             Tls::Anybody(config) => config.clone(),

@@ -67,6 +67,50 @@ async fn what_it_refuses_to_start_with() {
     assert!(issued.status.success() && folder.path().join("made/ca.crt").exists(), "{issued:?}");
 }
 
+/// All that is wrong with how servers are to be asked, and who may ask, without asking anybody.
+#[tokio::test]
+async fn what_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    issue(folder.path(), "127.0.0.1").await;
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("token", "two words");
+    write("callers.crt", "nonsense");
+    let check = |arguments: &[&str]| {
+        let tls = ["--tls-cert", "tls.crt", "--tls-key", "tls.key", "--check-config"];
+        let output = program().args(tls).args(arguments).current_dir(folder.path()).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (code, text) = check(&[
+        "--server",
+        "https://gavel.test:1",
+        "gavel.test:2",
+        "--token-file",
+        "token",
+        "--client-ca",
+        "callers.crt",
+    ]);
+    assert_eq!(code, Some(2), "{text}");
+    for part in
+        ["https://gavel.test:1", "`gavel.test:2`: without TLS", "is no token", "--client-ca: callers.crt"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("two words"), "{text}");
+    write("token", "abc");
+    let good = [
+        "--server",
+        "gavel.test:2",
+        "--token-file",
+        "token",
+        "--server-ca",
+        "ca.crt",
+        "--client-ca",
+        "ca.crt",
+    ];
+    assert_eq!(check(&good), (Some(0), "configuration is valid\n".to_owned()));
+}
+
 /// Told to stop, it is not ready any more, answers what it was asked, and ends.
 #[tokio::test]
 async fn sigterm_lets_requests_in_flight_end() {
