@@ -20,7 +20,7 @@ pub(crate) enum Asked {
     /// This process, from manifests.
     Offline(Box<Offline>),
     /// A server.
-    Server(Client),
+    Server(Box<Client>),
 }
 
 /// Manifests, read.
@@ -47,7 +47,7 @@ impl Asked {
     /// Reads the manifests, or connects.
     pub(crate) async fn new(asking: &Asking) -> anyhow::Result<Self> {
         match asking.server.connect().await? {
-            Some(client) => Ok(Asked::Server(client)),
+            Some(client) => Ok(Asked::Server(Box::new(client))),
             None if asking.manifests.is_empty() => {
                 anyhow::bail!("who is asked? Say --manifests PATH… or --server ADDR")
             }

@@ -69,7 +69,7 @@ async fn names() {
     let authority = Authority::new("one");
     let fake = Fake::serve("fake", serving(authority.serves("gavel.test")));
     let text = refused(&fake, &authority.trusted()).await;
-    assert!(text.contains("is not for 127.0.0.1, but for") && text.contains("gavel.test"), "{text}");
+    assert!(text.contains("is not for 127.0.0.1, but for gavel.test: "), "{text}");
     let mut security = authority.trusted();
     security.server_name = Some("gavel.test".to_owned());
     assert_eq!(asked(&fake, &security).await.unwrap(), "fake");
