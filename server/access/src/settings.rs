@@ -27,6 +27,11 @@ pub struct Settings {
     pub timeout: Duration,
     /// How many tokens the API server is asked about at a time; the others wait, within [`Settings::timeout`].
     pub reviews_in_flight: usize,
+    /// How old the API server's keys may get before it is asked whether they still are its keys.
+    pub keys_fresh: Duration,
+    /// How soon after that it may be asked again, because a token is signed with an unknown key: whoever sends invented
+    /// tokens must not be able to keep it busy.
+    pub keys_hold: Duration,
     /// How long a token that was found good is not looked at again; it is never longer than its own time.
     pub remember_good: Duration,
     /// How long a token that was found bad is not looked at again.
@@ -44,6 +49,8 @@ impl Default for Settings {
             reload_interval: Duration::from_secs(5),
             timeout: Duration::from_secs(5),
             reviews_in_flight: 16,
+            keys_fresh: Duration::from_secs(300),
+            keys_hold: Duration::from_secs(5),
             remember_good: Duration::from_secs(60),
             remember_bad: Duration::from_secs(3),
         }

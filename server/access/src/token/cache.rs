@@ -157,3 +157,63 @@ impl Cache {
 fn is_current(seen: &Seen, now: Instant) -> bool {
     seen.get().is_none_or(|outcome| now < outcome.until)
 }
+
+#[cfg(test)]
+mod tests {
+    use gavel_engine::rbac::User;
+
+    use super::*;
+    use crate::Method;
+
+    async fn ask(cache: &Cache, token: &str, is_good: bool) {
+        let result = if is_good {
+            Ok(Arc::new(Caller::new(User::default(), Method::Token, None)))
+        } else {
+            Err(Refusal::Unauthenticated("no".to_owned()))
+        };
+        let until = Instant::now() + Duration::from_secs(3600);
+        let answer = cache.get(token, || async { Outcome { result, until } }).await;
+        assert_eq!(answer.is_ok(), is_good);
+    }
+
+    async fn is_remembered(cache: &Cache, token: &str) -> bool {
+        let mut is_asked = false;
+        let until = Instant::now();
+        let result = Err(Refusal::Unavailable(String::new()));
+        let asked = cache.get(token, || {
+            is_asked = true;
+            async { Outcome { result, until } }
+        });
+        let _ = asked.await;
+        !is_asked
+    }
+
+    #[tokio::test]
+    async fn bad_tokens_make_room_for_good_ones() {
+        let cache = Cache { most: 10, ..Cache::default() };
+        for number in 0..9 {
+            ask(&cache, &format!("good-{number}"), true).await;
+        }
+        for number in 0..1000 {
+            ask(&cache, &format!("bad-{number}"), false).await;
+            assert!(cache.counts().entries <= 10);
+        }
+        for number in 0..9 {
+            assert!(is_remembered(&cache, &format!("good-{number}")).await, "{number}");
+        }
+        // Where all are good, all of them are looked at again.
+        for number in 9..100 {
+            ask(&cache, &format!("good-{number}"), true).await;
+            assert!(cache.counts().entries <= 10);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_over_is_looked_at_again() {
+        let cache = Cache::default();
+        for _ in 0..2 {
+            assert!(!is_remembered(&cache, "token").await);
+        }
+        assert_eq!(cache.counts(), CacheCounts { errors: 2, entries: 1, ..CacheCounts::default() });
+    }
+}

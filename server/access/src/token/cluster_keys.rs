@@ -2,25 +2,20 @@
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::Mutex;
 
 use super::keys::KeySet;
-use crate::Refusal;
+use crate::{Refusal, Settings};
 
-/// How long keys are used before the API server is asked whether they still are its keys.
-const FRESH: Duration = Duration::from_secs(300);
-/// How soon it may be asked again: whoever sends tokens with invented keys must not be able to keep it busy.
-const HOLD: Duration = Duration::from_secs(5);
 const PATH: &str = "/openid/v1/jwks";
 
 /// The keys of an API server.
 pub(super) struct ClusterKeys {
     client: kube::Client,
     issuer: String,
-    audiences: Vec<String>,
-    timeout: Duration,
+    settings: Settings,
     held: RwLock<Held>,
     asking: Mutex<()>,
 }
@@ -39,20 +34,17 @@ impl fmt::Debug for ClusterKeys {
 }
 
 impl ClusterKeys {
-    pub(super) fn new(
-        client: kube::Client,
-        issuer: String,
-        audiences: Vec<String>,
-        timeout: Duration,
-    ) -> Self {
-        Self { client, issuer, audiences, timeout, held: RwLock::default(), asking: Mutex::new(()) }
+    pub(super) fn new(client: kube::Client, issuer: String, settings: Settings) -> Self {
+        Self { client, issuer, settings, held: RwLock::default(), asking: Mutex::new(()) }
     }
 
     /// The keys. Old ones are used while it is asked for newer ones, and for as long as it does not answer.
     pub(super) async fn keys(self: &Arc<Self>) -> Result<Arc<KeySet>, Refusal> {
+        let Settings { keys_fresh, keys_hold, .. } = self.settings;
         let Held { keys, asked } = self.held();
         let Some(keys) = keys else { return self.newer_than_held(None).await?.ok_or_else(unavailable) };
-        if asked.is_none_or(|(when, answered)| when.elapsed() > if answered { FRESH } else { HOLD }) {
+        if asked.is_none_or(|(when, answered)| when.elapsed() > if answered { keys_fresh } else { keys_hold })
+        {
             let (this, old) = (self.clone(), keys.clone());
             // One at a time; the others go on with what there is.
             if self.asking.try_lock().is_ok() {
@@ -76,8 +68,8 @@ impl ClusterKeys {
             return Ok(Some(keys));
         }
         match asked {
-            Some((when, true)) if when.elapsed() < HOLD => return Ok(None),
-            Some((when, false)) if when.elapsed() < HOLD => return Err(unavailable()),
+            Some((when, true)) if when.elapsed() < self.settings.keys_hold => return Ok(None),
+            Some((when, false)) if when.elapsed() < self.settings.keys_hold => return Err(unavailable()),
             _ => {}
         }
         let asked = self.ask().await;
@@ -98,7 +90,8 @@ impl ClusterKeys {
 
     async fn ask(&self) -> Result<KeySet, String> {
         let request = http::Request::get(PATH).body(Vec::new()).map_err(|error| error.to_string())?;
-        let text = match tokio::time::timeout(self.timeout, self.client.request_text(request)).await {
+        let text = match tokio::time::timeout(self.settings.timeout, self.client.request_text(request)).await
+        {
             Ok(Ok(text)) => text,
             Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
                 return Err(format!(
@@ -107,9 +100,10 @@ impl ClusterKeys {
                 ));
             }
             Ok(Err(error)) => return Err(format!("{PATH}: {error}")),
-            Err(_) => return Err(format!("{PATH}: no answer within {:?}", self.timeout)),
+            Err(_) => return Err(format!("{PATH}: no answer within {:?}", self.settings.timeout)),
         };
-        KeySet::parse(&text, &self.issuer, &self.audiences).map_err(|why| format!("{PATH}: {why}"))
+        KeySet::parse(&text, &self.issuer, &self.settings.token_audiences)
+            .map_err(|why| format!("{PATH}: {why}"))
     }
 
     fn held(&self) -> Held {

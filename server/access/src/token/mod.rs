@@ -57,9 +57,7 @@ impl Tokens {
             }
             Some(TokenKeys::Cluster) => {
                 let client = needed("--token-keys cluster")?;
-                let keys =
-                    ClusterKeys::new(client, issuer, settings.token_audiences.clone(), settings.timeout);
-                Some(Source::Cluster(Arc::new(keys)))
+                Some(Source::Cluster(Arc::new(ClusterKeys::new(client, issuer, settings.clone()))))
             }
         };
         let reviewer = if settings.token_review {
