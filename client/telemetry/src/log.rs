@@ -1,14 +1,19 @@
 //! Logs on standard error, with the ids of the trace where there is one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::IsTerminal as _;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{FilterExt as _, dynamic_filter_fn};
 use tracing_subscriber::fmt::format::{self, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, layer};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::layer::{Context as Layered, Filter};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
@@ -23,6 +28,27 @@ pub(crate) fn filter(directives: &str) -> Result<EnvFilter, Error> {
         .map_err(|error| Error::Filter { filter: directives.to_owned(), why: error.to_string() })
 }
 
+/// How often the exporters may complain: each batch that a collector does not take is a complaint of theirs.
+const SELDOM: Duration = Duration::from_secs(60);
+
+/// Passes everything, but of the exporters one line of a level now and then.
+fn seldom<S: Subscriber>() -> impl Filter<S> {
+    let told: Mutex<BTreeMap<Level, Instant>> = Mutex::default();
+    dynamic_filter_fn(move |metadata: &Metadata<'_>, _: &Layered<'_, S>| {
+        // Spans, and whether there could be an event, are asked about likewise.
+        if !metadata.is_event() || !metadata.target().starts_with("opentelemetry") {
+            return true;
+        }
+        let Ok(mut told) = told.lock() else { return true };
+        let now = Instant::now();
+        let is_due = told.get(metadata.level()).is_none_or(|at| now.duration_since(*at) >= SELDOM);
+        if is_due {
+            told.insert(*metadata.level(), now);
+        }
+        is_due
+    })
+}
+
 /// Sets up logs for this process.
 pub(crate) fn init(directives: &str, json: bool) -> Result<(), Error> {
     let filter = filter(directives)?;
@@ -34,7 +60,7 @@ pub(crate) fn init(directives: &str, json: bool) -> Result<(), Error> {
         let format = format::Format::default().with_ansi(ansi);
         layer().event_format(WithIds { format, json }).with_ansi(ansi).with_writer(std::io::stderr).boxed()
     };
-    tracing_subscriber::registry().with(logs.with_filter(filter)).try_init()?;
+    tracing_subscriber::registry().with(logs.with_filter(filter.and(seldom()))).try_init()?;
     Ok(())
 }
 
