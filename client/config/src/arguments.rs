@@ -102,7 +102,9 @@ pub(crate) fn equals(long: &str, value: &OsString) -> OsString {
 /// What clap says, in a line, without how to ask for help.
 pub(crate) fn words(error: &Error) -> String {
     let text = error.render().to_string();
-    let told = text.split("\n\n").next().unwrap_or_default();
-    let told = told.trim_start_matches("error: ");
-    told.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    let told = text.trim_start_matches("error: ").split("\n\n").take_while(|paragraph| {
+        !["Usage:", "For more information"].iter().any(|other| paragraph.starts_with(other))
+    });
+    let line = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    told.map(line).collect::<Vec<_>>().join("; ")
 }

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use clap::{Arg, Command};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 use crate::arguments::{equals, error_of, is_list, settings};
+use crate::node::{Node, written};
 
 /// A setting of the file.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Entry {
 }
 
 /// The keys and values of a mapping, in order, a key that is there twice among them.
-struct Pairs(Vec<(Spanned<String>, Spanned<Value>)>);
+struct Pairs(Vec<(Spanned<String>, Spanned<Node>)>);
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -79,20 +79,28 @@ pub(crate) fn read(command: &Command, path: &Path) -> (Vec<Entry>, Vec<String>) 
             return (Vec::new(), vec![format!("{name}{}: {words}", place.unwrap_or_default())]);
         }
     };
+    let at = |place: &Location| format!("{name}:{}:{}", place.line(), place.column());
     let (mut entries, mut errors, mut seen) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (key, value) in pairs {
-        let place = format!("{name}:{}", key.referenced.line());
-        let known = settings(command).find(|argument| argument.get_long() == Some(key.value.as_str()));
-        let read = match known {
-            None => Err(unknown(command, &key.value)),
-            Some(argument) => match seen.insert(argument.get_id(), place.clone()) {
-                Some(other) => Err(format!("is there already, at {other}")),
-                None => entry(argument, &value.value, &place),
-            },
+        let (place, key) = (key.referenced, key.value);
+        let mut tell = |place: &Location, error: &str| errors.push(format!("{}: {key}: {error}", at(place)));
+        let known = settings(command).find(|argument| argument.get_long() == Some(key.as_str()));
+        let Some(argument) = known else {
+            tell(&place, &unknown(command, &key));
+            continue;
         };
-        match read {
-            Ok(entry) => entries.push(entry),
-            Err(error) => errors.push(format!("{place}: {}: {error}", key.value)),
+        if let Some(other) = seen.insert(argument.get_id(), at(&place)) {
+            tell(&place, &format!("is there already, at {other}"));
+            continue;
+        }
+        match values(argument, &value, &text) {
+            Ok(values) => entries.push(Entry {
+                id: argument.get_id().to_string(),
+                long: key,
+                place: format!("{name}:{}", place.line()),
+                values,
+            }),
+            Err(wrong) => wrong.iter().for_each(|(place, error)| tell(place, error)),
         }
     }
     (entries, errors)
@@ -117,36 +125,44 @@ pub(crate) fn closest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -
         .map(|(_, known)| known)
 }
 
-fn entry(argument: &Arg, value: &Value, place: &str) -> Result<Entry, String> {
-    let values = match value {
-        Value::Array(items) if is_list(argument) => {
-            items.iter().map(scalar).collect::<Option<Vec<_>>>().ok_or("must be a list of single values")?
-        }
-        Value::Array(_) => return Err("must be a single value, not a list".to_owned()),
-        value => vec![scalar(value).ok_or("must be a single value, or a list of single values")?],
+/// The values of a setting, or everything that is wrong with them.
+fn values(
+    argument: &Arg,
+    value: &Spanned<Node>,
+    source: &str,
+) -> Result<Vec<OsString>, Vec<(Location, String)>> {
+    let is_switch = argument.is_require_equals_set();
+    let items = match &value.value {
+        Node::List(items) if is_list(argument) => items.iter().collect(),
+        _ => vec![value],
     };
-    // Switches alone are told `--switch=false`: see `prepare`.
-    if argument.is_require_equals_set() && !value.is_boolean() {
-        return Err(format!("must be true or false, not {value}"));
+    let is_alone = items.first().is_none_or(|item| std::ptr::eq(*item, value));
+    let (mut values, mut errors) = (Vec::new(), Vec::new());
+    for item in items {
+        let read = written(source, item).map_err(str::to_owned).and_then(|text| {
+            match argument.get_value_delimiter() {
+                Some(delimiter) if !is_alone && text.contains(delimiter) => {
+                    return Err(format!("must not have `{delimiter}` in it: write two values"));
+                }
+                _ if is_switch && !matches!(item.value, Node::Bool(_)) => {
+                    return Err(format!("must be true or false, not {text:?}"));
+                }
+                _ => {}
+            }
+            let text = OsString::from(text);
+            error_of(argument, std::slice::from_ref(&text)).map_or(Ok(text), Err)
+        });
+        match read {
+            Ok(value) => values.push(value),
+            Err(error) => errors.push((item.referenced, error)),
+        }
     }
-    if let Some(error) = error_of(argument, &values) {
-        return Err(error);
+    if !errors.is_empty() {
+        return Err(errors);
     }
     // A switch that is off is not said: what it would need if it were on is not needed.
-    let values =
-        if argument.is_require_equals_set() && *value == Value::Bool(false) { Vec::new() } else { values };
-    Ok(Entry {
-        id: argument.get_id().to_string(),
-        long: argument.get_long().unwrap_or_default().to_owned(),
-        place: place.to_owned(),
-        values,
-    })
-}
-
-fn scalar(value: &Value) -> Option<OsString> {
-    match value {
-        Value::String(text) => Some(text.into()),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string().into()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    if is_switch && matches!(value.value, Node::Bool(false)) {
+        values.clear();
     }
+    Ok(values)
 }

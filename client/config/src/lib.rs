@@ -1,13 +1,14 @@
 //! Settings of a program: flags, then environment, then a file, then defaults.
 //!
 //! A program says what it can be told once, to clap; [`read`] makes of that a file of settings, too, by their long names.
-//! File and environment are checked whole: everything that is wrong with them is told at once, with the line, or the
-//! variable. [`Read::print`] is the file that would have the same effect, and says where each value comes from.
+//! All of it is checked whole: everything that is wrong is told at once, with line and column, variable, or flag. [`Read::print`] is the file that would have the same effect, and says where each value comes from.
 
 mod arguments;
 mod environment;
 mod file;
+mod flags;
 mod manual;
+mod node;
 mod print;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use clap::error::{Error, ErrorKind};
 use clap::{ArgMatches, Command, FromArgMatches};
 
+pub use environment::is_service_link;
 pub use manual::manual;
 
 /// What a program is called where it is told something.
@@ -64,7 +66,7 @@ impl<C> Read<C> {
 /// Reads command line, environment and file. The command has an argument `config`, the file.
 ///
 /// # Errors
-/// Everything that is wrong with file and environment; else what clap says of the command line.
+/// Everything that is wrong with a value; else what clap says of what cannot go together.
 pub fn read<C: FromArgMatches>(
     command: Command,
     program: Program<'_>,
@@ -72,12 +74,11 @@ pub fn read<C: FromArgMatches>(
 ) -> Result<Read<C>, Error> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let command = arguments::prepare(command);
-    // Only to see what was said: whatever is wrong is told below, once.
-    let said = arguments::without_environment(command.clone())
-        .ignore_errors(true)
-        .try_get_matches_from(&arguments)?;
-    let file =
-        said.get_one::<PathBuf>("config").cloned().or_else(|| arguments::of_environment(&command, "config"));
+    let flags::Said { matches: said, errors: of_flags } = flags::read(&command, &arguments)?;
+    let file = said
+        .get_one::<OsString>("config")
+        .map(PathBuf::from)
+        .or_else(|| arguments::of_environment(&command, "config"));
     let is_other = said.subcommand_name().is_some();
     let (entries, mut errors) = match &file {
         Some(path) if !is_other => file::read(&command, path),
@@ -85,12 +86,9 @@ pub fn read<C: FromArgMatches>(
     };
     let variables = environment::set(&command, &said);
     errors.extend(environment::errors(&command, &variables));
-    if !errors.is_empty() {
-        if let Err(error) = arguments::optional(command.clone()).try_get_matches_from(&arguments)
-            && error.exit_code() != 0
-        {
-            errors.push(arguments::words(&error));
-        }
+    // A single error of a flag is told below, as clap tells it.
+    if !errors.is_empty() || of_flags.len() > 1 {
+        errors.extend(of_flags);
         return Err(fail(command, &errors));
     }
     // What the file says is said like a flag, before the flags: whatever goes together, or does not, holds for it, too.
@@ -114,6 +112,12 @@ pub fn read<C: FromArgMatches>(
         (true, false) => Purpose::Check,
         (false, false) => Purpose::Run,
     };
+    if purpose == Purpose::Print {
+        let errors = print::unprintable(&command, &matches);
+        if !errors.is_empty() {
+            return Err(fail(command, &errors));
+        }
+    }
     let warnings = environment::unknown(&command, program, std::env::vars_os());
     Ok(Read { settings, purpose, warnings, command, matches, lines })
 }

@@ -37,7 +37,7 @@ fn heading(argument: &Arg) -> &str {
 fn row(argument: &Arg) -> String {
     let long = argument.get_long().unwrap_or_default();
     let names: Vec<&str> =
-        argument.get_value_names().into_iter().flatten().map(|name| name.as_str()).collect();
+        argument.get_value_names().into_iter().flatten().map(clap::builder::Str::as_str).collect();
     let defaults: Vec<_> =
         argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
     let variable = argument.get_env().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

@@ -26,6 +26,19 @@ pub(crate) fn print(command: &Command, matches: &ArgMatches, lines: &BTreeMap<St
     text
 }
 
+/// What a file cannot say: YAML is Unicode, and paths need not be.
+pub(crate) fn unprintable(command: &Command, matches: &ArgMatches) -> Vec<String> {
+    settings(command)
+        .filter(|argument| {
+            let mut values = matches.get_raw(argument.get_id().as_str()).into_iter().flatten();
+            values.any(|value| value.to_str().is_none())
+        })
+        .map(|argument| {
+            format!("--{}: is no Unicode, and cannot be in a file", argument.get_long().unwrap_or_default())
+        })
+        .collect()
+}
+
 /// A value as YAML has it: JSON is YAML.
 fn scalar(value: &str) -> String {
     let is_plain = value == "true"
