@@ -39,7 +39,8 @@ pub struct ServerTls {
     pub not_before: SystemTime,
     /// Until when the certificate is good.
     pub not_after: SystemTime,
-    key: Arc<CertifiedKey>,
+    /// The certificate and its key, for a configuration of one's own.
+    pub key: Arc<CertifiedKey>,
 }
 
 impl ServerTls {

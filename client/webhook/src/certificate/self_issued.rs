@@ -77,7 +77,8 @@ async fn renew(
         }
     }
     if pair != *serving {
-        let validity = served.serve(&pair)?;
+        let (key, validity) = pair.certified_key()?;
+        served.serve(Arc::new(key), validity.to);
         metrics.reloaded(true);
         tracing::info!(secret = %name, expires = %date(validity.to), "serving a new certificate");
         *serving = pair;

@@ -5,26 +5,19 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::pair::{Pair, Validity};
-
-/// The certificate that is served; none at first. Whoever connects next gets the new one.
+/// The certificate that is served, and when it ends; none at first. Whoever connects next gets the new one.
 #[derive(Debug, Default)]
-pub(crate) struct Served(RwLock<Option<(Arc<CertifiedKey>, Validity)>>);
+pub(crate) struct Served(RwLock<Option<(Arc<CertifiedKey>, i64)>>);
 
 impl Served {
-    /// Serves this one from now on.
-    ///
-    /// # Errors
-    /// When it cannot be used: what was served before stays.
-    pub(super) fn serve(&self, pair: &Pair) -> anyhow::Result<Validity> {
-        let (key, validity) = pair.certified_key()?;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some((Arc::new(key), validity));
-        Ok(validity)
+    /// Serves this one from now on, which ends at that time, in seconds since 1970.
+    pub(super) fn serve(&self, key: Arc<CertifiedKey>, expires: i64) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some((key, expires));
     }
 
     /// When it ends, in seconds since 1970; none while there is none.
     pub(crate) fn expires(&self) -> Option<i64> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(_, validity)| validity.to)
+        self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(_, expires)| *expires)
     }
 }
 

@@ -88,10 +88,10 @@ async fn not_started_with_what_cannot_be_served() {
     issue(one.path(), "127.0.0.1").await;
     issue(two.path(), "127.0.0.1").await;
     let cases = [
-        (one.path().join("tls.crt"), two.path().join("tls.key"), "do not go together"),
+        (one.path().join("tls.crt"), two.path().join("tls.key"), "do not belong together"),
         (one.path().join("missing"), one.path().join("tls.key"), "missing"),
-        (one.path().join("tls.key"), one.path().join("tls.key"), "there is no certificate in it"),
-        (one.path().join("tls.crt"), one.path().join("tls.crt"), "the private key cannot be read"),
+        (one.path().join("tls.key"), one.path().join("tls.key"), "there is no certificate"),
+        (one.path().join("tls.crt"), one.path().join("tls.crt"), "there is no private key"),
     ];
     for (certificate, key, part) in cases {
         let config = Config::local(vec![nobody().await], certificate, key);
