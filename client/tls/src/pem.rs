@@ -151,19 +151,23 @@ pub(crate) fn dislikes(
     if let Some(problem) = validity.problem(now) {
         dislikes.push(format!("{file}: the certificate {problem}, others will refuse it"));
     }
-    let usage = key.cert.first().and_then(|leaf| {
-        let leaf = parsed(leaf).ok()?;
-        let usage = leaf.extended_key_usage().ok()??.value;
-        let (has, name) = match purpose {
-            Purpose::Server => (usage.server_auth, "serverAuth"),
-            Purpose::Client => (usage.client_auth, "clientAuth"),
-        };
-        (!has && !usage.any).then_some(name)
-    });
-    if let Some(usage) = usage {
-        dislikes.push(format!(
-            "{file}: the certificate's extended key usage lacks {usage}, others will refuse it"
-        ));
+    if let Some(leaf) = key.cert.first().and_then(|leaf| parsed(leaf).ok()) {
+        // CaUsedAsEndEntity of rustls: what `openssl req -x509` makes.
+        if leaf.is_ca() {
+            dislikes.push(format!(
+                "{file}: the certificate is one of an authority (CA:TRUE), others may refuse it"
+            ));
+        }
+        let usage = leaf.extended_key_usage().ok().flatten().map(|usage| usage.value);
+        let lacks = usage.filter(|usage| !usage.any).and_then(|usage| match purpose {
+            Purpose::Server => (!usage.server_auth).then_some("serverAuth"),
+            Purpose::Client => (!usage.client_auth).then_some("clientAuth"),
+        });
+        if let Some(usage) = lacks {
+            dislikes.push(format!(
+                "{file}: the certificate's extended key usage lacks {usage}, others will refuse it"
+            ));
+        }
     }
     dislikes
 }

@@ -4,7 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 
 use gavel_tls::{ClientFiles, ClientTls, ServerFiles, ServerTls, load_text};
-use rcgen::ExtendedKeyUsagePurpose;
+use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa};
 
 use crate::authority::{Authority, Folder, expired, not_yet_valid};
 
@@ -105,9 +105,13 @@ fn what_is_served_all_the_same_is_told() {
     let client_only = |params: &mut rcgen::CertificateParams| {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     };
+    let of_an_authority = |params: &mut rcgen::CertificateParams| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    };
     for (issued, why) in [
         (authority.issue_as("gavel.test", expired), "the certificate has expired"),
         (authority.issue_as("gavel.test", not_yet_valid), "the certificate is not valid yet"),
+        (authority.issue_as("gavel.test", of_an_authority), "CA:TRUE"),
         (authority.issue_as("gavel.test", client_only), "lacks serverAuth"),
     ] {
         folder.write("tls.crt", issued.certificate);

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::Mutex;
 
+use super::chain;
 use super::keys::KeySet;
 use crate::{Refusal, Settings};
 
@@ -99,7 +100,7 @@ impl ClusterKeys {
                     status.message
                 ));
             }
-            Ok(Err(error)) => return Err(format!("{PATH}: {error}")),
+            Ok(Err(error)) => return Err(format!("{PATH}: {}", chain(&error))),
             Err(_) => return Err(format!("{PATH}: no answer within {:?}", self.settings.timeout)),
         };
         KeySet::parse(&text, &self.issuer, &self.settings.token_audiences)

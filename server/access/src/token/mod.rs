@@ -149,3 +149,18 @@ fn check_shape(token: &str) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+/// An error with what is behind it: kube says `client error (Connect)`, and not to what, or why.
+fn chain(error: &kube::Error) -> String {
+    let mut words = error.to_string();
+    let mut behind = std::error::Error::source(error);
+    while let Some(error) = behind {
+        let more = error.to_string();
+        if !words.contains(&more) {
+            words.push_str(": ");
+            words.push_str(&more);
+        }
+        behind = error.source();
+    }
+    words
+}

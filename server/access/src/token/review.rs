@@ -12,7 +12,7 @@ use gavel_engine::rbac::User;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use tokio::sync::Semaphore;
 
-use super::claims;
+use super::{chain, claims};
 use crate::caller::authenticated;
 use crate::{Caller, Method, Refusal, Settings};
 
@@ -125,6 +125,6 @@ fn words(error: &kube::Error) -> String {
         }
         kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
         kube::Error::FromUtf8(_) => "its answer is no text".to_owned(),
-        error => error.to_string(),
+        error => chain(error),
     }
 }
