@@ -24,6 +24,9 @@ bench: ## Engine benchmarks
 e2e: ## Scenarios against a real control plane (needs Go): make e2e, or make e2e NAME=tutorial
 	deploy/e2e/run $(NAME)
 
+image: ## Container images without an engine, in target/image
+	deploy/image/build && deploy/image/check
+
 conformance: ## Run a folder of conformance cases: make conformance DIR=path
 	cargo build -p gavel-cli
 	cargo run -p gavel-conformance -- --dir $(DIR)
@@ -35,4 +38,4 @@ fuzz: ## Fuzz every target for a minute (needs cargo-fuzz and a nightly toolchai
 ci: ## Everything CI runs
 	bash .ci/run
 
-.PHONY: help demo test lint deny bench e2e conformance fuzz ci
+.PHONY: help demo test lint deny bench e2e conformance fuzz image ci

@@ -8,9 +8,8 @@ use std::process::Stdio;
 use anyhow::{Context as _, ensure};
 use tokio::process::Command;
 
-use crate::kit::{ControlPlane, Folder, Scenario, in_repository, objects, program};
+use crate::kit::{CHART, ControlPlane, Folder, Scenario, helm, in_repository, objects, program, try_helm};
 
-const CHART: &str = "deploy/helm/gavel";
 const NAMESPACE: &str = "gavel-system";
 const SERVER: &str = "system:serviceaccount:gavel-system:gavel-server";
 const WEBHOOK: &str = "system:serviceaccount:gavel-system:gavel-webhook";
@@ -37,27 +36,6 @@ pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
     access(&plane).await
 }
 
-/// What Helm says; that it fails is an answer, too.
-async fn helm(folder: &Folder, arguments: &[&str]) -> anyhow::Result<(bool, String, String)> {
-    let helm = std::env::var_os("GAVEL_E2E_HELM")
-        .context("GAVEL_E2E_HELM is not set: run the scenarios with deploy/e2e/run")?;
-    let home = folder.file("helm");
-    let output = Command::new(helm)
-        .args(arguments)
-        .current_dir(in_repository("."))
-        // What it keeps is kept here, not in the user's home.
-        .env("HELM_CACHE_HOME", home.join("cache"))
-        .env("HELM_CONFIG_HOME", home.join("config"))
-        .env("HELM_DATA_HOME", home.join("data"))
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .context("cannot start helm")?;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok((output.status.success(), text(output.stdout), text(output.stderr)))
-}
-
 /// The files with values that the chart is tried with.
 fn values() -> anyhow::Result<Vec<PathBuf>> {
     let folder = in_repository(CHART).join("ci");
@@ -73,11 +51,9 @@ async fn render_all(folder: &Folder) -> anyhow::Result<BTreeMap<String, String>>
     for file in values()? {
         let name = file.file_stem().context("no name")?.to_string_lossy().into_owned();
         let file = file.to_string_lossy();
-        let (good, out, err) = helm(folder, &["lint", "--strict", CHART, "-f", &file]).await?;
-        ensure!(good, "helm lint with {name}: {out}{err}");
-        let template = ["template", "gavel", CHART, "--namespace", NAMESPACE, "-f", &*file];
-        let (good, out, err) = helm(folder, &template).await?;
-        ensure!(good && out.contains("kind: Deployment"), "helm template with {name}: {out}{err}");
+        helm(folder, &["lint", "--strict", CHART, "-f", &file]).await?;
+        let out = helm(folder, &["template", "gavel", CHART, "--namespace", NAMESPACE, "-f", &*file]).await?;
+        ensure!(out.contains("kind: Deployment"), "helm template with {name}: {out}");
         let is_insecure = |line: &str| line.trim() == "insecure: true" || line.contains("--insecure");
         ensure!(!out.lines().any(is_insecure), "{name} is insecure");
         rendered.insert(name, out);
@@ -94,9 +70,15 @@ async fn refused(folder: &Folder) -> anyhow::Result<()> {
         ("telemetry.decisionLog.mode=some", "mode"),
         ("webhook.onUnavailable=perhaps", "onUnavailable"),
         ("authentication.tokens=keys", "authentication.issuer"),
+        // What the chart says itself is not to be said otherwise.
+        ("server.settings.insecure=true", "insecure"),
+        ("webhook.settings.token-without-tls=true", "token-without-tls"),
+        ("webhook.enabled=false,admission.enabled=true", "webhook.enabled"),
+        ("certificates.mode=existing", "certificates.existing"),
+        ("callers[0].name=people,callers[0].calls[0]=Everything", "calls"),
     ] {
-        let (good, out, err) = helm(folder, &["template", "gavel", CHART, "--set", set]).await?;
-        ensure!(!good && err.contains(told), "--set {set}: {out}{err}");
+        let answer = try_helm(folder, &["template", "gavel", CHART, "--set", set]).await?;
+        ensure!(!answer.success && answer.stderr.contains(told), "--set {set}: {answer:?}");
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ mod hostile;
 mod kinds;
 mod meanwhile;
 mod prometheus;
+mod release;
 mod rolling;
 mod side_by_side;
 mod storm;
@@ -38,6 +39,7 @@ pub(crate) fn add_to(runner: &mut Runner) {
     runner.add("bad-input", |scenario| Box::pin(bad_input::play(scenario)));
     runner.add("deploy", |scenario| Box::pin(deploy::play(scenario)));
     runner.add("chart", |scenario| Box::pin(chart::play(scenario)));
+    runner.add("release", |scenario| Box::pin(release::play(scenario)));
     runner.add("prometheus", |scenario| Box::pin(prometheus::play(scenario)));
     runner.add("traces", |scenario| Box::pin(traces::play(scenario)));
     runner.add("rolling", |scenario| Box::pin(rolling::play(scenario)));
