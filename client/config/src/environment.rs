@@ -68,7 +68,8 @@ pub(crate) fn unknown(
     unknown.into_iter().map(warning).collect()
 }
 
-/// Whether a variable is called like what a kubelet sets for each Service of a pod's namespace, one called `gavel-…` among them
+/// Whether a variable is called like what a kubelet sets for each Service of a pod's namespace, one called `gavel-…` among
+/// them
 /// (<https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables>).
 pub fn is_service_link(name: &str) -> bool {
     name.ends_with("_SERVICE_HOST")

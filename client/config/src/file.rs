@@ -136,6 +136,10 @@ fn values(
         Node::List(items) if is_list(argument) => items.iter().collect(),
         _ => vec![value],
     };
+    if items.is_empty() && !argument.get_default_values().is_empty() {
+        let why = "must not be empty: leave the line out, and the default holds";
+        return Err(vec![(value.referenced, why.to_owned())]);
+    }
     let is_alone = items.first().is_none_or(|item| std::ptr::eq(*item, value));
     let (mut values, mut errors) = (Vec::new(), Vec::new());
     for item in items {

@@ -49,11 +49,11 @@ fn scalar(value: &str) -> String {
 
 fn origin(argument: &Arg, matches: &ArgMatches, lines: &BTreeMap<String, String>) -> String {
     let id = argument.get_id().as_str();
+    if let Some(place) = lines.get(id) {
+        return place.clone();
+    }
     match matches.value_source(id) {
-        Some(ValueSource::CommandLine) => match lines.get(id) {
-            Some(place) => place.clone(),
-            None => format!("flag --{}", argument.get_long().unwrap_or_default()),
-        },
+        Some(ValueSource::CommandLine) => format!("flag --{}", argument.get_long().unwrap_or_default()),
         Some(ValueSource::EnvVariable) => {
             format!("environment {}", argument.get_env().unwrap_or_default().to_string_lossy())
         }

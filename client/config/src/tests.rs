@@ -59,25 +59,75 @@ fn everything_that_is_wrong_is_told_at_once() {
     let told = read_with(file, &["--many", "0"]).unwrap_err();
     for part in [
         "10 settings are wrong",
-        "/settings.yaml:2: many: invalid value '10'",
+        "/settings.yaml:2:7: many: invalid value '10'",
         "is not in 1..10",
-        "/settings.yaml:3: lissten: there is no such setting; is `listen` meant?",
-        "/settings.yaml:4: switch: must be true or false, not \"yes\"",
-        "/settings.yaml:5: listen: invalid value 'nowhere'",
-        "/settings.yaml:6: name: must be a single value",
-        "/settings.yaml:8: config: cannot be said in the file itself",
-        "/settings.yaml:9: entirely-else: there is no such setting\n",
-        "/settings.yaml:10: key: must be a single value, not a list",
+        "/settings.yaml:3:1: lissten: there is no such setting; is `listen` meant?",
+        "/settings.yaml:4:9: switch: must be true or false, not \"yes\"",
+        "/settings.yaml:5:10: listen: invalid value 'nowhere'",
+        "/settings.yaml:6:7: name: must be a single value",
+        "/settings.yaml:7:1: many: is there already, at /settings.yaml:2:1",
+        "/settings.yaml:8:1: config: cannot be said in the file itself",
+        "/settings.yaml:9:1: entirely-else: there is no such setting\n",
+        "/settings.yaml:10:6: key: must be a single value, not a list",
         "invalid value '0' for '--many <N>'",
     ] {
         assert!(told.contains(part), "{part:?} is not in {told}");
     }
-    let told = read_with("name: a\nname: b\n", &[]).unwrap_err();
-    assert!(told.contains("/settings.yaml:2: name: is there already, at /settings.yaml:1"), "{told}");
     let told = read_with("name: [\n", &[]).unwrap_err();
     assert!(told.contains("/settings.yaml:"), "{told}");
     let told = read_with("- a\n", &[]).unwrap_err();
     assert!(told.contains("settings, such as"), "{told}");
+    let told = read_with("name: a\n---\nname: b\n", &[]).unwrap_err();
+    assert!(told.contains("/settings.yaml:"), "{told}");
+}
+
+#[test]
+fn each_value_of_a_list_has_its_place() {
+    let file = "listen:\n- 127.0.0.1:1\n- nowhere\n- 127.0.0.1:2,127.0.0.1:3\n- {a: b}\n-\nname:\n";
+    let told = read_with(file, &[]).unwrap_err();
+    for part in [
+        "5 settings are wrong",
+        "/settings.yaml:3:3: listen: invalid value 'nowhere'",
+        "/settings.yaml:4:3: listen: must not have `,` in it: write two values",
+        "/settings.yaml:5:3: listen: must be a single value, not keys and values",
+        "/settings.yaml:6",
+        "/settings.yaml:7:6: name: there is no value: leave the line out",
+    ] {
+        assert!(told.contains(part), "{part:?} is not in {told}");
+    }
+    let told = read_with("listen: []\n", &[]).unwrap_err();
+    assert!(told.contains("/settings.yaml:1:9: listen: must not be empty"), "{told}");
+}
+
+#[test]
+fn a_value_is_what_was_written() {
+    for written in ["0660", "1.10", "0x1F", "007", "1e3", "12345678901234567890123"] {
+        let settings = read_with(&format!("name: {written} # as it is\n"), &[]).unwrap().settings;
+        assert_eq!(settings.name.as_deref(), Some(written));
+    }
+    let told = read_with("many: 0x5\n", &[]).unwrap_err();
+    assert!(told.contains("/settings.yaml:1:7: many: invalid value '0x5'"), "{told}");
+}
+
+#[test]
+fn all_flags_that_are_wrong_are_told_with_all_else() {
+    let flags = ["--bogus", "value", "--many", "0", "--other=1", "--listen", "nowhere", "--switch=maybe"];
+    let told = read_with("many: 11\nlissten: a\n", &flags).unwrap_err();
+    for part in [
+        "6 settings are wrong",
+        "/settings.yaml:2:1: lissten",
+        "unexpected argument '--bogus' found",
+        "unexpected argument '--other' found",
+        "invalid value '0' for '--many <N>'",
+        "invalid value 'nowhere' for '--listen",
+        "invalid value 'maybe' for '--switch",
+    ] {
+        assert!(told.contains(part), "{part:?} is not in {told}");
+    }
+    // One alone, as clap tells it.
+    let told = read_with("", &["--lissten", "127.0.0.1:1"]).unwrap_err();
+    assert!(told.contains("tip: a similar argument exists: '--listen'"), "{told}");
+    assert!(told.contains("Usage:"), "{told}");
 }
 
 #[test]
