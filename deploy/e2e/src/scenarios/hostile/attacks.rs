@@ -155,13 +155,10 @@ async fn no_window(address: SocketAddr) {
 /// Writes bursts of these bytes to connections that nobody reads from.
 async fn write(address: SocketAddr, burst: &[u8]) {
     loop {
-        if let Ok(mut stream) = connect(address).await {
-            let begun = stream.write_all(HELLO).await.is_ok();
-            while begun {
-                let written = tokio::time::timeout(PAUSE * 10, stream.write_all(burst)).await;
-                if !matches!(written, Ok(Ok(()))) {
-                    break;
-                }
+        if let Ok(mut stream) = connect(address).await
+            && stream.write_all(HELLO).await.is_ok()
+        {
+            while let Ok(Ok(())) = tokio::time::timeout(PAUSE * 10, stream.write_all(burst)).await {
                 sleep(PAUSE).await;
             }
         }
