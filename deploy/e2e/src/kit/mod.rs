@@ -1,5 +1,6 @@
 //! The kit that scenarios are made with: a control plane, Gavel's programs, and what may happen to them.
 
+mod apply;
 mod ask;
 mod certificates;
 mod control_plane;
@@ -19,6 +20,7 @@ mod server;
 pub(crate) mod wait;
 pub(crate) mod webhook;
 
+pub(crate) use apply::apply;
 pub(crate) use ask::{NumberedPolicy, admission, admission_after};
 pub(crate) use control_plane::{ControlPlane, Version};
 pub(crate) use folder::Folder;

@@ -1,21 +1,20 @@
 //! The Helm chart: rendered with every set of values it is tried with, linted, refused where values are wrong, admitted by
 //! Gavel's own restricted policy, and applied to a real API server.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
 use tokio::process::Command;
 
-use crate::kit::{CHART, ControlPlane, Folder, Scenario, helm, in_repository, objects, program, try_helm};
+use crate::kit::{
+    CHART, ControlPlane, Folder, Scenario, apply, helm, in_repository, objects, program, try_helm,
+};
 
 const NAMESPACE: &str = "gavel-system";
 const SERVER: &str = "system:serviceaccount:gavel-system:gavel-server";
 const WEBHOOK: &str = "system:serviceaccount:gavel-system:gavel-webhook";
-/// Kinds of others, that this API server does not have: cert-manager's, and the Prometheus operator's.
-const ELSEWHERE: [&str; 2] = ["cert-manager.io", "monitoring.coreos.com"];
-
 pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
     let rendered = render_all(&scenario.folder).await?;
     refused(&scenario.folder).await?;
@@ -31,7 +30,7 @@ pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
     let (default, others): (Vec<_>, Vec<_>) =
         rendered.iter().partition(|(name, _)| name.starts_with("default"));
     for (name, manifests) in others.into_iter().chain(default) {
-        apply(&plane, &scenario.folder, name, manifests).await?;
+        println!("chart: {name}: {}", apply(&plane, &scenario.folder, name, manifests).await?);
     }
     access(&plane).await
 }
@@ -108,28 +107,6 @@ async fn own_pods_are_admitted(name: &str, manifests: &str) -> anyhow::Result<()
         let policy = &response["auditAnnotations"]["podsecuritypolicy.policy.k8s.io/validate-policy"];
         ensure!(response["allowed"] == true && policy == "restricted", "{name}: {response}");
     }
-    Ok(())
-}
-
-/// Applied for good, by the server's side: an unknown field is an error there.
-async fn apply(plane: &ControlPlane, folder: &Folder, name: &str, manifests: &str) -> anyhow::Result<()> {
-    let (ours, others): (Vec<&str>, Vec<&str>) = manifests
-        .split("\n---\n")
-        .filter(|document| document.lines().any(|line| line.starts_with("kind: ")))
-        .partition(|document| {
-            let version = document.lines().find_map(|line| line.strip_prefix("apiVersion: "));
-            !version.is_some_and(|version| ELSEWHERE.iter().any(|group| version.starts_with(group)))
-        });
-    let kinds: BTreeSet<&str> = others
-        .iter()
-        .filter_map(|document| document.lines().find_map(|line| line.strip_prefix("kind: ")))
-        .collect();
-    let file = folder.write(&format!("{name}.yaml"), &ours.join("\n---\n"))?;
-    let arguments = ["apply", "--server-side", "--force-conflicts", "--validate=strict", "-f"];
-    let applied = plane.kubectl.run(&[&arguments[..], &[&file.to_string_lossy()]].concat()).await;
-    let applied = applied.with_context(|| format!("the chart with {name}"))?;
-    ensure!(applied.lines().count() == ours.len(), "{name}: {} objects, and {applied}", ours.len());
-    println!("chart: {name}: {} objects applied, set aside: {kinds:?}", ours.len());
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use gavel_proto::v1::SourceState;
 use serde_json::Value;
 
 use crate::kit::{
-    ControlPlane, GavelServer, NumberedPolicy, Scenario, in_repository, objects, program, wait,
+    self, ControlPlane, GavelServer, NumberedPolicy, Scenario, in_repository, objects, program, wait,
 };
 
 const NAMESPACE: &str = "gavel-system";
@@ -22,7 +22,23 @@ pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
     apply(&plane).await?;
     access(&plane).await?;
     serve(&plane, scenario).await?;
-    certificate(&plane).await
+    certificate(&plane).await?;
+    with_cert_manager(&plane, scenario).await
+}
+
+/// The other kustomization, in place of the first.
+async fn with_cert_manager(plane: &ControlPlane, scenario: &Scenario) -> anyhow::Result<()> {
+    let folder = in_repository("deploy/kubernetes/cert-manager");
+    let rendered = plane.kubectl.run(&["kustomize", &folder.to_string_lossy()]).await?;
+    ensure!(rendered.contains("--tls-cert=/run/gavel/tls/tls.crt"), "the webhook has no certificate");
+    for part in ["--self-issued", "--webhook-configuration", "kind: CronJob", "resources:\n  - secrets"] {
+        ensure!(!rendered.contains(part), "{part} is of no use with cert-manager");
+    }
+    println!(
+        "deploy: cert-manager: {}",
+        kit::apply(plane, &scenario.folder, "cert-manager", &rendered).await?
+    );
+    Ok(())
 }
 
 /// A dry run first, as somebody careful does; it needs the namespace, since what is in it cannot be checked without.
