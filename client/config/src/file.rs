@@ -12,6 +12,17 @@ use serde_saphyr::{Location, Spanned};
 use crate::arguments::{equals, error_of, is_list, settings};
 use crate::node::{Node, written};
 
+/// What is in a file.
+#[derive(Debug, Default)]
+pub(crate) struct File {
+    /// Its settings, as far as they can be used.
+    pub(crate) entries: Vec<Entry>,
+    /// All that it says something of, usable or not.
+    pub(crate) ids: Vec<String>,
+    /// Everything that is wrong with it.
+    pub(crate) errors: Vec<String>,
+}
+
 /// A setting of the file.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -61,12 +72,18 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// Reads a file: its settings, and everything that is wrong with it.
-pub(crate) fn read(command: &Command, path: &Path) -> (Vec<Entry>, Vec<String>) {
+impl File {
+    fn unusable(error: String) -> Self {
+        Self { errors: vec![error], ..Self::default() }
+    }
+}
+
+/// Reads a file.
+pub(crate) fn read(command: &Command, path: &Path) -> File {
     let name = path.display();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) => return (Vec::new(), vec![format!("--config {name}: {error}")]),
+        Err(error) => return File::unusable(format!("--config {name}: {error}")),
     };
     // Whoever writes one line twice is told both.
     let options = serde_saphyr::options! { duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins };
@@ -76,7 +93,7 @@ pub(crate) fn read(command: &Command, path: &Path) -> (Vec<Entry>, Vec<String>) 
             let place = error.location().map(|place| format!(":{}:{}", place.line(), place.column()));
             // Without the picture of the line, which is beside the point in a list of errors.
             let words = error.without_snippet().to_string();
-            return (Vec::new(), vec![format!("{name}{}: {words}", place.unwrap_or_default())]);
+            return File::unusable(format!("{name}{}: {words}", place.unwrap_or_default()));
         }
     };
     let at = |place: &Location| format!("{name}:{}:{}", place.line(), place.column());
@@ -103,7 +120,8 @@ pub(crate) fn read(command: &Command, path: &Path) -> (Vec<Entry>, Vec<String>) 
             Err(wrong) => wrong.iter().for_each(|(place, error)| tell(place, error)),
         }
     }
-    (entries, errors)
+    let ids = seen.into_keys().map(ToString::to_string).collect();
+    File { entries, ids, errors }
 }
 
 fn unknown(command: &Command, key: &str) -> String {

@@ -1,7 +1,8 @@
 //! Settings of a program: flags, then environment, then a file, then defaults.
 //!
-//! A program says what it can be told once, to clap; [`read`] makes of that a file of settings, too, by their long names.
-//! All of it is checked whole: everything that is wrong is told at once, with line and column, variable, or flag. [`Read::print`] is the file that would have the same effect, and says where each value comes from.
+//! A program says what it can be told once, to clap; [`read`] makes of that a file of settings, too, by their long
+//! names. All of it is checked whole: everything that is wrong is told at once, with line and column, variable, or flag.
+//! [`Read::print`] is the file that would have the same effect, and says where each value comes from.
 
 mod arguments;
 mod environment;
@@ -80,15 +81,23 @@ pub fn read<C: FromArgMatches>(
         .map(PathBuf::from)
         .or_else(|| arguments::of_environment(&command, "config"));
     let is_other = said.subcommand_name().is_some();
-    let (entries, mut errors) = match &file {
+    let file::File { entries, ids, mut errors } = match &file {
         Some(path) if !is_other => file::read(&command, path),
-        _ => (Vec::new(), Vec::new()),
+        _ => file::File::default(),
     };
     let variables = environment::set(&command, &said);
     errors.extend(environment::errors(&command, &variables));
-    // A single error of a flag is told below, as clap tells it.
-    if !errors.is_empty() || of_flags.len() > 1 {
-        errors.extend(of_flags);
+    let is_there = |id: &str| {
+        arguments::is_said(&said, id)
+            || ids.iter().any(|there| there == id)
+            || variables.iter().any(|variable| variable.id == id)
+    };
+    let missing = if is_other { Vec::new() } else { arguments::missing(&command, is_there) };
+    // A single error of a flag, and what is missing, clap tells below in its own words.
+    let is_for_clap =
+        errors.is_empty() && (of_flags.is_empty() || (of_flags.len() == 1 && missing.is_empty()));
+    if !is_for_clap {
+        errors.extend(of_flags.into_iter().chain(missing));
         return Err(fail(command, &errors));
     }
     // What the file says is said like a flag, before the flags: whatever goes together, or does not, holds for it, too.

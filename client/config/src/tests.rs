@@ -90,8 +90,8 @@ fn each_value_of_a_list_has_its_place() {
         "/settings.yaml:3:3: listen: invalid value 'nowhere'",
         "/settings.yaml:4:3: listen: must not have `,` in it: write two values",
         "/settings.yaml:5:3: listen: must be a single value, not keys and values",
-        "/settings.yaml:6",
-        "/settings.yaml:7:6: name: there is no value: leave the line out",
+        "/settings.yaml:6:2: listen: there is no value",
+        "/settings.yaml:7:5: name: there is no value: leave the line out",
     ] {
         assert!(told.contains(part), "{part:?} is not in {told}");
     }
@@ -102,7 +102,7 @@ fn each_value_of_a_list_has_its_place() {
 #[test]
 fn a_value_is_what_was_written() {
     for written in ["0660", "1.10", "0x1F", "007", "1e3", "12345678901234567890123"] {
-        let settings = read_with(&format!("name: {written} # as it is\n"), &[]).unwrap().settings;
+        let settings = read_with(&format!("many: 1\nname: {written} # as it is\n"), &[]).unwrap().settings;
         assert_eq!(settings.name.as_deref(), Some(written));
     }
     let told = read_with("many: 0x5\n", &[]).unwrap_err();
@@ -114,7 +114,8 @@ fn all_flags_that_are_wrong_are_told_with_all_else() {
     let flags = ["--bogus", "value", "--many", "0", "--other=1", "--listen", "nowhere", "--switch=maybe"];
     let told = read_with("many: 11\nlissten: a\n", &flags).unwrap_err();
     for part in [
-        "6 settings are wrong",
+        "7 settings are wrong",
+        "/settings.yaml:1:7: many: invalid value '11'",
         "/settings.yaml:2:1: lissten",
         "unexpected argument '--bogus' found",
         "unexpected argument '--other' found",
@@ -152,6 +153,36 @@ fn what_is_printed_says_the_same_again() {
     assert!(defaults.contains("many: 3 # default\n"), "{defaults}");
     assert!(defaults.contains("# name: # not set\n"), "{defaults}");
     read_with(&defaults, &[]).unwrap();
+}
+
+#[test]
+fn what_is_missing_is_told_with_all_else() {
+    #[derive(Debug, Parser)]
+    #[command(name = "program")]
+    struct Needy {
+        #[arg(long)]
+        config: Option<PathBuf>,
+        #[arg(long, required = true)]
+        server: Vec<u16>,
+        #[arg(long)]
+        many: Option<u16>,
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("settings.yaml");
+    let told = |file: &str, flags: &[&str]| {
+        std::fs::write(&path, file).unwrap();
+        let said = ["program", "--config", path.to_str().unwrap()].into_iter().chain(flags.iter().copied());
+        read::<Needy>(Needy::command(), PROGRAM, said.map(OsString::from)).unwrap_err().to_string()
+    };
+    let both = told("many: x\n", &[]);
+    assert!(both.contains("invalid value 'x'") && both.contains("--server must be given"), "{both}");
+    let both = told("", &["--many=x"]);
+    assert!(both.contains("invalid value 'x'") && both.contains("--server must be given"), "{both}");
+    // What is there and wrong is not missing.
+    let one = told("server: [x]\n", &[]);
+    assert!(one.contains("settings.yaml:1:10: server: invalid value 'x'") && !one.contains("given"), "{one}");
+    let alone = told("", &[]);
+    assert!(alone.contains("required") && alone.contains("--server"), "{alone}");
 }
 
 #[test]
