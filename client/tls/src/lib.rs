@@ -1,6 +1,6 @@
 //! Certificates, keys and authorities from PEM files that are followed, and rustls configurations made of them.
 //!
-//! [`serve`] is for whoever listens, [`connect`] for whoever connects, [`text`] and [`parsed`] for tokens
+//! [`serve`] is for whoever listens, [`connect`] for whoever connects, [`text()`] and [`parsed`] for tokens
 //! and key sets. Each reads its files once, and fails if they cannot be used; from then on a task looks at them again and
 //! again, and what was last good stays until there is something better. Whoever wants to use it asks
 //! [`Followed::current`] each time.

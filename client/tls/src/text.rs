@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::files::Content;
 use crate::{Error, follow};
 
-/// Reads a text once, as [`crate::text`] would.
+/// Reads a text once, as [`crate::text()`] would.
 ///
 /// # Errors
 /// When the file cannot be read, is empty, or is no text.
