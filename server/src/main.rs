@@ -1,9 +1,9 @@
 //! gavel-server: the policy decision point.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use gavel_config::Purpose;
-use gavel_server::config::{DecisionLogMode, DecisionLogTarget, LogFormat};
 use gavel_server::{Config, Telling, run};
 
 fn main() -> ExitCode {
@@ -11,10 +11,7 @@ fn main() -> ExitCode {
     let done = match read.purpose {
         Purpose::Run => serve(read.settings, read.warnings),
         Purpose::Check => check(&read.settings, read.warnings),
-        Purpose::Print => {
-            print!("{}", read.print());
-            Ok(())
-        }
+        Purpose::Print => print(&read.print()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -25,29 +22,25 @@ fn main() -> ExitCode {
     }
 }
 
+/// Unlike `print!`, without a panic when nobody reads.
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
 /// Everything that is wrong, at once.
-fn check(config: &Config, mut warnings: Vec<String>) -> anyhow::Result<()> {
-    let errors = config.file_errors(&mut warnings);
+#[tokio::main(flavor = "current_thread")]
+async fn check(config: &Config, mut warnings: Vec<String>) -> anyhow::Result<()> {
+    let errors = config.check(&mut warnings).await;
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
     anyhow::ensure!(errors.is_empty(), "the configuration cannot be used\n  - {}", errors.join("\n  - "));
-    println!("configuration is valid");
-    Ok(())
+    print("configuration is valid\n")
 }
 
 #[tokio::main]
 async fn serve(config: Config, warnings: Vec<String>) -> anyhow::Result<()> {
-    let settings = &config.telemetry;
-    let logs_decisions = settings.decision_log != DecisionLogMode::Off;
-    let telemetry = gavel_telemetry::init(&gavel_telemetry::Settings {
-        service: "gavel-server",
-        log: &settings.log,
-        json: settings.log_format == LogFormat::Json,
-        otlp_endpoint: settings.otlp_endpoint.as_deref(),
-        trace_sample: settings.trace_sample.map(|ratio| ratio.0),
-        records: logs_decisions && settings.decision_log_to == DecisionLogTarget::Otlp,
-    })?;
+    let telemetry = gavel_telemetry::init(&config.telemetry.settings())?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }

@@ -52,15 +52,6 @@ pub(crate) fn is_said(matches: &ArgMatches, id: &str) -> bool {
     matches.try_contains_id(id).unwrap_or(false) && matches.value_source(id) == Some(ValueSource::CommandLine)
 }
 
-/// What has to be said, and is not.
-pub(crate) fn missing(command: &Command, is_there: impl Fn(&str) -> bool) -> Vec<String> {
-    command
-        .get_arguments()
-        .filter(|argument| argument.is_required_set() && !is_there(argument.get_id().as_str()))
-        .map(|argument| format!("--{} must be given", argument.get_long().unwrap_or_default()))
-        .collect()
-}
-
 /// A path that the environment says.
 pub(crate) fn of_environment(command: &Command, id: &str) -> Option<PathBuf> {
     let argument = command.get_arguments().find(|argument| argument.get_id() == id)?;

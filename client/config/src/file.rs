@@ -17,8 +17,6 @@ use crate::node::{Node, written};
 pub(crate) struct File {
     /// Its settings, as far as they can be used.
     pub(crate) entries: Vec<Entry>,
-    /// All that it says something of, usable or not.
-    pub(crate) ids: Vec<String>,
     /// Everything that is wrong with it.
     pub(crate) errors: Vec<String>,
 }
@@ -41,7 +39,7 @@ impl Entry {
 }
 
 /// The keys and values of a mapping, in order, a key that is there twice among them.
-struct Pairs(Vec<(Spanned<String>, Spanned<Node>)>);
+struct Pairs(Vec<(Spanned<Node>, Spanned<Node>)>);
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -99,7 +97,11 @@ pub(crate) fn read(command: &Command, path: &Path) -> File {
     let at = |place: &Location| format!("{name}:{}:{}", place.line(), place.column());
     let (mut entries, mut errors, mut seen) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (key, value) in pairs {
-        let (place, key) = (key.referenced, key.value);
+        let place = key.referenced;
+        let Ok(key) = written(&text, &key) else {
+            errors.push(format!("{}: a key must be the name of a setting", at(&place)));
+            continue;
+        };
         let mut tell = |place: &Location, error: &str| errors.push(format!("{}: {key}: {error}", at(place)));
         let known = settings(command).find(|argument| argument.get_long() == Some(key.as_str()));
         let Some(argument) = known else {
@@ -120,8 +122,7 @@ pub(crate) fn read(command: &Command, path: &Path) -> File {
             Err(wrong) => wrong.iter().for_each(|(place, error)| tell(place, error)),
         }
     }
-    let ids = seen.into_keys().map(ToString::to_string).collect();
-    File { entries, ids, errors }
+    File { entries, errors }
 }
 
 fn unknown(command: &Command, key: &str) -> String {

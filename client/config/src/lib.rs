@@ -81,23 +81,15 @@ pub fn read<C: FromArgMatches>(
         .map(PathBuf::from)
         .or_else(|| arguments::of_environment(&command, "config"));
     let is_other = said.subcommand_name().is_some();
-    let file::File { entries, ids, mut errors } = match &file {
+    let file::File { entries, mut errors } = match &file {
         Some(path) if !is_other => file::read(&command, path),
         _ => file::File::default(),
     };
     let variables = environment::set(&command, &said);
     errors.extend(environment::errors(&command, &variables));
-    let is_there = |id: &str| {
-        arguments::is_said(&said, id)
-            || ids.iter().any(|there| there == id)
-            || variables.iter().any(|variable| variable.id == id)
-    };
-    let missing = if is_other { Vec::new() } else { arguments::missing(&command, is_there) };
-    // A single error of a flag, and what is missing, clap tells below in its own words.
-    let is_for_clap =
-        errors.is_empty() && (of_flags.is_empty() || (of_flags.len() == 1 && missing.is_empty()));
-    if !is_for_clap {
-        errors.extend(of_flags.into_iter().chain(missing));
+    // A single error of a flag clap tells below, in its own words.
+    if !errors.is_empty() || of_flags.len() > 1 {
+        errors.extend(of_flags);
         return Err(fail(command, &errors));
     }
     // What the file says is said like a flag, before the flags: whatever goes together, or does not, holds for it, too.

@@ -100,6 +100,20 @@ fn each_value_of_a_list_has_its_place() {
 }
 
 #[test]
+fn a_key_is_a_name() {
+    let told = read_with("1: a\n~: b\n[many]: 3\nmany: {}\n", &[]).unwrap_err();
+    for part in [
+        "4 settings are wrong",
+        "/settings.yaml:1:1: 1: there is no such setting",
+        "/settings.yaml:2:1: a key must be the name of a setting",
+        "/settings.yaml:3:1: a key must be the name of a setting",
+        "/settings.yaml:4:7: many: must be a single value",
+    ] {
+        assert!(told.contains(part), "{part:?} is not in {told}");
+    }
+}
+
+#[test]
 fn a_value_is_what_was_written() {
     for written in ["0660", "1.10", "0x1F", "007", "1e3", "12345678901234567890123"] {
         let settings = read_with(&format!("many: 1\nname: {written} # as it is\n"), &[]).unwrap().settings;
@@ -153,36 +167,6 @@ fn what_is_printed_says_the_same_again() {
     assert!(defaults.contains("many: 3 # default\n"), "{defaults}");
     assert!(defaults.contains("# name: # not set\n"), "{defaults}");
     read_with(&defaults, &[]).unwrap();
-}
-
-#[test]
-fn what_is_missing_is_told_with_all_else() {
-    #[derive(Debug, Parser)]
-    #[command(name = "program")]
-    struct Needy {
-        #[arg(long)]
-        config: Option<PathBuf>,
-        #[arg(long, required = true)]
-        server: Vec<u16>,
-        #[arg(long)]
-        many: Option<u16>,
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("settings.yaml");
-    let told = |file: &str, flags: &[&str]| {
-        std::fs::write(&path, file).unwrap();
-        let said = ["program", "--config", path.to_str().unwrap()].into_iter().chain(flags.iter().copied());
-        read::<Needy>(Needy::command(), PROGRAM, said.map(OsString::from)).unwrap_err().to_string()
-    };
-    let both = told("many: x\n", &[]);
-    assert!(both.contains("invalid value 'x'") && both.contains("--server must be given"), "{both}");
-    let both = told("", &["--many=x"]);
-    assert!(both.contains("invalid value 'x'") && both.contains("--server must be given"), "{both}");
-    // What is there and wrong is not missing.
-    let one = told("server: [x]\n", &[]);
-    assert!(one.contains("settings.yaml:1:10: server: invalid value 'x'") && !one.contains("given"), "{one}");
-    let alone = told("", &[]);
-    assert!(alone.contains("required") && alone.contains("--server"), "{alone}");
 }
 
 #[test]

@@ -14,41 +14,39 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    pub(crate) fn read() -> Result<Self, Error> {
+    /// What they say, or everything that is wrong with them.
+    pub(crate) fn read() -> Result<Self, Vec<Error>> {
         Self::of(|name| std::env::var(name).ok())
     }
 
     /// An empty variable is as good as none (specification, "Parsing empty value").
-    pub(crate) fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+    pub(crate) fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Error>> {
         let get = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let traces = match get("OTEL_TRACES_EXPORTER") {
-            None => None,
-            Some(value) if value == "otlp" => Some(true),
-            Some(value) if value == "none" => Some(false),
-            Some(value) => {
-                let why = "must be otlp or none";
-                return Err(Error::Variable { variable: "OTEL_TRACES_EXPORTER", value, why });
-            }
-        };
-        for variable in [
-            "OTEL_EXPORTER_OTLP_PROTOCOL",
-            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-            "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
-        ] {
-            if let Some(value) = get(variable).filter(|value| value != "grpc") {
+        let exporter = exporter(get("OTEL_TRACES_EXPORTER"));
+        let sampling = sampling(get("OTEL_TRACES_SAMPLER"), get("OTEL_TRACES_SAMPLER_ARG").as_deref());
+        let mut wrong: Vec<Error> = PROTOCOLS
+            .into_iter()
+            .filter_map(|variable| {
+                let value = get(variable).filter(|value| value != "grpc")?;
                 let why = "only grpc is spoken here; a collector takes it on port 4317";
-                return Err(Error::Variable { variable, value, why });
+                Some(Error::Variable { variable, value, why })
+            })
+            .collect();
+        let endpoints = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+        match (exporter, sampling) {
+            (Ok(traces), Ok(sampling)) if wrong.is_empty() => Ok(Self {
+                // Anything but "true" is false (specification, "Boolean value").
+                is_disabled: get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")),
+                traces,
+                has_endpoint: endpoints.into_iter().any(|name| get(name).is_some()),
+                metrics: get("OTEL_METRICS_EXPORTER"),
+                sampling,
+            }),
+            (exporter, sampling) => {
+                wrong.extend([exporter.err(), sampling.err()].into_iter().flatten());
+                Err(wrong)
             }
         }
-        let endpoints = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
-        Ok(Self {
-            // Anything but "true" is false (specification, "Boolean value").
-            is_disabled: get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")),
-            traces,
-            has_endpoint: endpoints.into_iter().any(|name| get(name).is_some()),
-            metrics: get("OTEL_METRICS_EXPORTER"),
-            sampling: sampling(get("OTEL_TRACES_SAMPLER"), get("OTEL_TRACES_SAMPLER_ARG").as_deref())?,
-        })
     }
 
     /// Traces are sent where it is said where to, or that they are to be.
@@ -62,6 +60,22 @@ impl Environment {
             Some(other) => {
                 vec![format!("OTEL_METRICS_EXPORTER={other}: metrics are not sent, but scraped at /metrics")]
             }
+        }
+    }
+}
+
+const PROTOCOLS: [&str; 3] =
+    ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"];
+
+/// Whether traces are to be sent, if that is said.
+fn exporter(value: Option<String>) -> Result<Option<bool>, Error> {
+    match value.as_deref() {
+        None => Ok(None),
+        Some("otlp") => Ok(Some(true)),
+        Some("none") => Ok(Some(false)),
+        Some(_) => {
+            let (variable, value) = ("OTEL_TRACES_EXPORTER", value.unwrap_or_default());
+            Err(Error::Variable { variable, value, why: "must be otlp or none" })
         }
     }
 }
@@ -98,7 +112,7 @@ fn sampling(sampler: Option<String>, argument: Option<&str>) -> Result<Sampling,
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Environment, Error> {
+    fn read(variables: &[(&str, &str)]) -> Result<Environment, Vec<Error>> {
         Environment::of(|name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         })
@@ -144,9 +158,14 @@ mod tests {
             (&[("OTEL_TRACES_SAMPLER", "jaeger_remote")], "OTEL_TRACES_SAMPLER=jaeger_remote"),
             (&[("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "2")], "from 0 to 1"),
         ] {
-            let told = read(variables).unwrap_err().to_string();
-            assert!(told.contains(named), "{told}");
+            let told = read(variables).unwrap_err();
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].to_string().contains(named), "{told:?}");
         }
+        // All at once.
+        let variables = ["OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "OTEL_TRACES_SAMPLER"]
+            .map(|name| (name, "x"));
+        assert_eq!(read(&variables).unwrap_err().len(), 3);
         assert_eq!(read(&[("OTEL_METRICS_EXPORTER", "otlp")]).unwrap().warnings().len(), 1);
     }
 }

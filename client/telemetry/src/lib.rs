@@ -53,7 +53,7 @@ pub struct Telemetry {
 /// # Errors
 /// When a setting or a variable cannot be used.
 pub fn init(settings: &Settings<'_>) -> Result<Telemetry, Error> {
-    let environment = env::Environment::read()?;
+    let environment = env::Environment::read().map_err(|mut wrong| wrong.swap_remove(0))?;
     log::init(settings.log, settings.json)?;
     let mut warnings = environment.warnings();
     let endpoint = settings.otlp_endpoint;
@@ -75,13 +75,20 @@ pub fn init(settings: &Settings<'_>) -> Result<Telemetry, Error> {
     Ok(Telemetry { traces, records, tracing })
 }
 
-/// Looks whether the directives of logs, and the variables, can be used; nothing is set up.
-///
-/// # Errors
-/// What cannot.
-pub fn check(log: &str) -> Result<(), Error> {
-    env::Environment::read()?;
-    log::filter(log).map(drop)
+/// Everything that [`init`] could not use; nothing is set up, and nothing is sent. Called within a tokio runtime.
+pub fn check(settings: &Settings<'_>) -> Vec<Error> {
+    let mut wrong: Vec<Error> = log::filter(settings.log).err().into_iter().collect();
+    match env::Environment::read() {
+        // Exporters are made to see whether they can be: they connect when they have something to send.
+        Ok(environment) => {
+            let endpoint = settings.otlp_endpoint;
+            let traces = environment.sends_traces(endpoint).then(|| otlp::span_exporter(endpoint).err());
+            let records = settings.records.then(|| otlp::log_exporter(endpoint).err());
+            wrong.extend([traces, records].into_iter().flatten().flatten());
+        }
+        Err(variables) => wrong.extend(variables),
+    }
+    wrong
 }
 
 impl Telemetry {

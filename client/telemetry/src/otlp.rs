@@ -18,25 +18,34 @@ pub(crate) fn resource(service: &'static str) -> Resource {
     }
 }
 
-pub(crate) fn traces(endpoint: Option<&str>, resource: Resource) -> Result<SdkTracerProvider, Error> {
+pub(crate) fn span_exporter(endpoint: Option<&str>) -> Result<SpanExporter, Error> {
     let exporter = SpanExporter::builder().with_tonic();
     let exporter = match endpoint {
         Some(endpoint) => exporter.with_endpoint(endpoint),
         None => exporter,
     };
+    Ok(exporter.build()?)
+}
+
+pub(crate) fn traces(endpoint: Option<&str>, resource: Resource) -> Result<SdkTracerProvider, Error> {
     Ok(SdkTracerProvider::builder()
-        .with_batch_exporter(exporter.build()?)
+        .with_batch_exporter(span_exporter(endpoint)?)
         .with_resource(resource)
         // Whatever is begun was sampled already.
         .with_sampler(Sampler::AlwaysOn)
         .build())
 }
 
-pub(crate) fn records(endpoint: Option<&str>, resource: Resource) -> Result<SdkLoggerProvider, Error> {
+pub(crate) fn log_exporter(endpoint: Option<&str>) -> Result<LogExporter, Error> {
     let exporter = LogExporter::builder().with_tonic();
     let exporter = match endpoint {
         Some(endpoint) => exporter.with_endpoint(endpoint),
         None => exporter,
     };
-    Ok(SdkLoggerProvider::builder().with_batch_exporter(exporter.build()?).with_resource(resource).build())
+    Ok(exporter.build()?)
+}
+
+pub(crate) fn records(endpoint: Option<&str>, resource: Resource) -> Result<SdkLoggerProvider, Error> {
+    let exporter = log_exporter(endpoint)?;
+    Ok(SdkLoggerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
 }

@@ -1,5 +1,6 @@
 //! gavel-webhook: the admission webhook.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use gavel_webhook::config::{Command, Config, IssueCertificate};
@@ -9,10 +10,7 @@ fn main() -> ExitCode {
     let done = match config::read(std::env::args_os()).unwrap_or_else(|error| error.exit()) {
         Command::Serve(config, warnings) => serve(*config, warnings),
         Command::Check(config, warnings) => check(&config, warnings),
-        Command::Print(settings) => {
-            print!("{settings}");
-            Ok(())
-        }
+        Command::Print(settings) => print(&settings),
         Command::IssueCertificate(arguments) => issue(&arguments),
     };
     match done {
@@ -24,15 +22,20 @@ fn main() -> ExitCode {
     }
 }
 
+/// Unlike `print!`, without a panic when nobody reads.
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
 /// Everything that is wrong, at once.
-fn check(config: &Config, mut warnings: Vec<String>) -> anyhow::Result<()> {
-    let errors = config.file_errors(&mut warnings);
+#[tokio::main(flavor = "current_thread")]
+async fn check(config: &Config, mut warnings: Vec<String>) -> anyhow::Result<()> {
+    let errors = config.check(&mut warnings).await;
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
     anyhow::ensure!(errors.is_empty(), "the configuration cannot be used\n  - {}", errors.join("\n  - "));
-    println!("configuration is valid");
-    Ok(())
+    print("configuration is valid\n")
 }
 
 #[tokio::main]

@@ -1,6 +1,6 @@
 //! Logs and traces.
 
-use gavel_telemetry::Telemetry;
+use gavel_telemetry::{Error, Settings, Telemetry};
 
 use crate::config::{Config, LogFormat};
 
@@ -8,13 +8,18 @@ use crate::config::{Config, LogFormat};
 ///
 /// # Errors
 /// When a setting cannot be used.
-pub fn init(config: &Config) -> Result<Telemetry, gavel_telemetry::Error> {
-    gavel_telemetry::init(&gavel_telemetry::Settings {
+pub fn init(config: &Config) -> Result<Telemetry, Error> {
+    gavel_telemetry::init(&settings(config))
+}
+
+/// What is set up.
+pub(crate) fn settings(config: &Config) -> Settings<'_> {
+    Settings {
         service: "gavel-webhook",
         log: &config.log,
         json: config.log_format == LogFormat::Json,
         otlp_endpoint: config.traces.otlp_endpoint.as_deref(),
         trace_sample: config.traces.trace_sample,
         records: false,
-    })
+    }
 }

@@ -25,7 +25,9 @@ impl Authenticator {
     /// # Errors
     /// When the settings or the keys' file cannot be used.
     pub async fn new(settings: Settings, client: Option<kube::Client>) -> Result<Self, Error> {
-        settings.check_values()?;
+        if let Some(wrong) = settings.check_values().into_iter().next() {
+            return Err(wrong);
+        }
         let trust_domain = settings.spiffe_trust_domain.clone();
         let tokens = if settings.takes_tokens() { Some(Tokens::new(settings, client).await?) } else { None };
         Ok(Self { trust_domain, tokens })

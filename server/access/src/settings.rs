@@ -86,31 +86,33 @@ impl Settings {
         self.token_review || self.token_keys == Some(TokenKeys::Cluster)
     }
 
-    /// Checks all that can be checked without an API server; the keys' file, too.
-    ///
-    /// # Errors
-    /// What is wrong.
-    pub fn check(&self) -> Result<(), Error> {
-        self.check_values()?;
-        if let Some(TokenKeys::File(file)) = &self.token_keys {
-            gavel_tls::load_parsed(file, |text| KeySet::parse(text, "", &[]))?;
-        }
-        Ok(())
+    /// Everything that is wrong, as far as it can be told without an API server; with the keys' file, too.
+    pub fn check(&self) -> Vec<Error> {
+        self.check_values().into_iter().chain(self.check_files()).collect()
     }
 
-    pub(crate) fn check_values(&self) -> Result<(), Error> {
-        if let Some(domain) = &self.spiffe_trust_domain {
-            let wrong = |why| Error::TrustDomain { domain: domain.clone(), why };
-            spiffe::check_trust_domain(domain).map_err(wrong)?;
+    /// What is wrong with the file that the settings name.
+    pub fn check_files(&self) -> Option<Error> {
+        let Some(TokenKeys::File(file)) = &self.token_keys else { return None };
+        gavel_tls::load_parsed(file, |text| KeySet::parse(text, "", &[])).err().map(Error::Keys)
+    }
+
+    /// Everything that is wrong with the settings, without a look at the files that they name.
+    pub fn check_values(&self) -> Vec<Error> {
+        let mut wrong = Vec::new();
+        if let Some(domain) = &self.spiffe_trust_domain
+            && let Err(why) = spiffe::check_trust_domain(domain)
+        {
+            wrong.push(Error::TrustDomain { domain: domain.clone(), why });
         }
         let no_audience =
             self.token_audiences.is_empty() || self.token_audiences.iter().any(String::is_empty);
         if self.takes_tokens() && no_audience {
-            return Err(Error::NoAudience);
+            wrong.push(Error::NoAudience);
         }
         if self.token_keys.is_some() && self.token_issuer.as_ref().is_none_or(String::is_empty) {
-            return Err(Error::NoIssuer);
+            wrong.push(Error::NoIssuer);
         }
-        Ok(())
+        wrong
     }
 }

@@ -1,50 +1,49 @@
-//! What cannot go together, and what the settings name but cannot be used.
+//! What cannot go together, and what has no effect.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::time::SystemTime;
 
-use gavel_tls::{ServerFiles, ServerTls};
-
-use super::{Config, DecisionLogMode, DecisionLogTarget, Evaluator, Listen};
+use super::{Config, DecisionLogMode, DecisionLogTarget, Evaluator, Listen, Telemetry};
 
 impl Config {
-    /// What cannot go together.
-    pub(super) fn errors(&self) -> Vec<String> {
+    /// What cannot go together, all of it.
+    pub(super) fn combination_errors(&self) -> Vec<String> {
         let mut errors = self.exposure();
-        let mut refuse = |is_wrong: bool, why: &str| {
-            if is_wrong {
-                errors.push(why.to_owned());
-            }
-        };
-        refuse(
-            self.evaluators.contains(&Evaluator::None) && self.evaluators.len() > 1,
-            "--evaluators none goes with no other evaluator",
-        );
-        refuse(
-            !self.cluster && self.manifests.is_empty(),
-            "say --manifests PATH…, or --cluster: where do objects come from?",
-        );
-        refuse(
-            self.cluster && !self.manifests.is_empty(),
-            "--cluster goes without --manifests: objects come from one of the two",
-        );
-        // Bookmarks come two seconds before the end.
-        refuse(self.watch_seconds < 5, "--watch-seconds must be at least 5");
-        let asks_the_cluster = self.cluster || self.access.settings().needs_cluster();
-        refuse(
-            self.kubeconfig.is_some() && !asks_the_cluster,
-            "--kubeconfig goes with --cluster, --token-review or --token-keys cluster",
-        );
-        refuse(
-            self.context.is_some() && !asks_the_cluster,
-            "--context goes with --cluster, --token-review or --token-keys cluster",
-        );
-        refuse(self.state_dir.is_some() && !self.cluster, "--state-dir goes with --cluster");
+        errors.extend(self.source_errors());
         errors.extend(self.access_errors());
         errors.extend(self.limit_errors());
-        errors.extend(self.telemetry_errors());
         errors
+    }
+
+    /// Whether an API server is asked anything.
+    pub(super) fn asks_the_cluster(&self) -> bool {
+        self.cluster || self.access.settings().needs_cluster()
+    }
+
+    fn source_errors(&self) -> Vec<String> {
+        let asks_the_cluster = self.asks_the_cluster();
+        told(&[
+            (
+                self.evaluators.contains(&Evaluator::None) && self.evaluators.len() > 1,
+                "--evaluators none goes with no other evaluator",
+            ),
+            (
+                !self.cluster && self.manifests.is_empty(),
+                "say --manifests PATH…, or --cluster: where do objects come from?",
+            ),
+            (
+                self.cluster && !self.manifests.is_empty(),
+                "--cluster goes without --manifests: objects come from one of the two",
+            ),
+            (
+                self.kubeconfig.is_some() && !asks_the_cluster,
+                "--kubeconfig goes with --cluster, --token-review or --token-keys cluster",
+            ),
+            (
+                self.context.is_some() && !asks_the_cluster,
+                "--context goes with --cluster, --token-review or --token-keys cluster",
+            ),
+            (self.state_dir.is_some() && !self.cluster, "--state-dir goes with --cluster"),
+        ])
     }
 
     /// Nothing is told to whoever comes along, unless somebody says so.
@@ -81,7 +80,6 @@ impl Config {
 
     fn access_errors(&self) -> Vec<String> {
         let access = &self.access;
-        let takes_tokens = access.settings().takes_tokens();
         let wrong = [
             (access.tls_cert.is_some() != access.tls_key.is_some(), "--tls-cert and --tls-key go together"),
             (
@@ -97,16 +95,8 @@ impl Config {
                 "--spiffe-trust-domain goes with --tls-client-ca",
             ),
             (
-                access.token_keys.is_some() && access.token_issuer.is_none(),
-                "--token-keys goes with --token-issuer",
-            ),
-            (
                 access.token_issuer.is_some() && access.token_keys.is_none(),
                 "--token-issuer goes with --token-keys",
-            ),
-            (
-                takes_tokens && access.token_audience.iter().any(String::is_empty),
-                "--token-audience must not be empty",
             ),
             (
                 !access.grant.is_empty() && !access.is_authenticated(),
@@ -114,7 +104,9 @@ impl Config {
                  everybody may ask",
             ),
         ];
-        told(&wrong)
+        let mut errors = told(&wrong);
+        errors.extend(access.settings().check_values().iter().map(ToString::to_string));
+        errors
     }
 
     fn limit_errors(&self) -> Vec<String> {
@@ -148,72 +140,43 @@ impl Config {
         told(&wrong)
     }
 
-    fn telemetry_errors(&self) -> Vec<String> {
-        let telemetry = &self.telemetry;
-        let is_off = telemetry.decision_log == DecisionLogMode::Off;
-        let wrong = [(
-            is_off && telemetry.decision_log_to != DecisionLogTarget::Stdout,
-            "--decision-log-to goes with --decision-log sampled or all",
-        )];
-        told(&wrong)
-    }
-
-    /// What the settings name, and cannot be used; what can be used, and is not as it should be, goes to `warnings`.
-    /// Nothing is bound, and nobody is asked.
-    pub fn file_errors(&self, warnings: &mut Vec<String>) -> Vec<String> {
-        let mut errors = Vec::new();
-        for path in &self.manifests {
-            if let Err(error) = std::fs::metadata(path) {
-                errors.push(format!("--manifests {}: {error}", path.display()));
-            }
-        }
-        if let Some(path) = &self.kubeconfig
-            && let Err(error) = std::fs::File::open(path)
-        {
-            errors.push(format!("--kubeconfig {}: {error}", path.display()));
-        }
-        if let Some(folder) = &self.state_dir {
-            errors.extend(unwritable("--state-dir", folder));
-        }
-        if let (Some(cert), Some(key)) = (&self.access.tls_cert, &self.access.tls_key) {
-            let files = ServerFiles {
-                cert: cert.clone(),
-                key: key.clone(),
-                client_ca: self.access.tls_client_ca.clone(),
-                client_crl: self.access.tls_client_crl.clone(),
-            };
-            match ServerTls::load(&files, &[b"h2"]) {
-                Ok((tls, _)) if tls.not_after < SystemTime::now() => {
-                    errors.push(format!("TLS: {}: the certificate has expired", files.cert.display()));
-                }
-                Ok((_, found)) => warnings.extend(found.into_iter().map(|warning| format!("TLS: {warning}"))),
-                Err(error) => errors.push(format!("TLS: {error}")),
-            }
-        }
-        errors.extend(self.access.settings().check().err().map(|error| format!("tokens: {error}")));
-        errors.extend(gavel_telemetry::check(&self.telemetry.log).err().map(|error| error.to_string()));
-        if self.telemetry.decision_log != DecisionLogMode::Off
-            && let DecisionLogTarget::File(path) = &self.telemetry.decision_log_to
-        {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            errors.extend(unwritable("--decision-log-to", folder.unwrap_or(Path::new("."))));
-        }
-        errors
+    /// What is said, and does nothing. That is no error: what it belongs to may be switched off for a while, by a flag
+    /// over the file.
+    pub(super) fn without_effect(&self) -> Vec<String> {
+        let (now, untold) = (&self.telemetry, super::defaults::<Telemetry>());
+        let is_file = matches!(now.decision_log_to, DecisionLogTarget::File(_));
+        let is_off = now.decision_log == DecisionLogMode::Off;
+        let has_socket = self.listen.iter().any(|listen| matches!(listen, Listen::Unix(_)));
+        told(&[
+            (
+                now.decision_log_to != untold.decision_log_to && is_off,
+                "--decision-log-to has no effect without --decision-log sampled or all: no decision is logged",
+            ),
+            (
+                now.decision_log_sample != untold.decision_log_sample
+                    && now.decision_log != DecisionLogMode::Sampled,
+                "--decision-log-sample has no effect without --decision-log sampled",
+            ),
+            (
+                now.decision_log_question != untold.decision_log_question && is_off,
+                "--decision-log-question has no effect without --decision-log",
+            ),
+            (
+                now.decision_log_max_bytes != untold.decision_log_max_bytes && (is_off || !is_file),
+                "--decision-log-max-bytes has no effect without --decision-log and --decision-log-to FILE",
+            ),
+            (
+                now.decision_log_keep != untold.decision_log_keep && (is_off || !is_file),
+                "--decision-log-keep has no effect without --decision-log and --decision-log-to FILE",
+            ),
+            (
+                self.access.unix_socket_mode.is_some() && !has_socket,
+                "--unix-socket-mode has no effect without --listen unix:PATH",
+            ),
+        ])
     }
 }
 
 fn told(wrong: &[(bool, &str)]) -> Vec<String> {
     wrong.iter().filter(|(is_wrong, _)| *is_wrong).map(|(_, why)| (*why).to_owned()).collect()
-}
-
-/// Whether a folder can be written to: the only way to know is to write. One that is not there yet is made by the server,
-/// if what it is in can be written to.
-fn unwritable(flag: &str, folder: &Path) -> Option<String> {
-    let mut there = folder;
-    while !there.exists() {
-        there = there.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    }
-    let probe = there.join(format!(".gavel-check-{}", std::process::id()));
-    let written = std::fs::write(&probe, "").and_then(|()| std::fs::remove_file(&probe));
-    written.err().map(|error| format!("{flag} {}: cannot be written to: {error}", folder.display()))
 }

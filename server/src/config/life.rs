@@ -2,13 +2,21 @@
 
 use clap::Args;
 
+use super::YEAR;
+
 /// How connections and the server end.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Life")]
 pub struct Life {
     /// When connections are told to end, in seconds, a tenth more or less, so that callers spread over new replicas; 0:
     /// never
-    #[arg(long, value_name = "SECONDS", env = "GAVEL_MAX_CONNECTION_AGE_SECONDS", default_value_t = 600)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "GAVEL_MAX_CONNECTION_AGE_SECONDS",
+        default_value_t = 600,
+        value_parser = clap::value_parser!(u64).range(..=YEAR)
+    )]
     pub max_connection_age_seconds: u64,
 
     /// How long a connection may take to end then, in seconds

@@ -15,7 +15,7 @@ pub struct Limits {
         value_name = "BYTES",
         env = "GAVEL_MAX_REQUEST_BYTES",
         default_value_t = MAX_REQUEST_BYTES,
-        value_parser = at_least(1)
+        value_parser = up_to(MESSAGE)
     )]
     pub max_request_bytes: usize,
 
@@ -25,7 +25,7 @@ pub struct Limits {
         value_name = "BYTES",
         env = "GAVEL_MAX_OBJECT_BYTES",
         default_value_t = MAX_OBJECT_BYTES,
-        value_parser = at_least(1)
+        value_parser = up_to(MESSAGE)
     )]
     pub max_object_bytes: usize,
 
@@ -45,12 +45,12 @@ pub struct Limits {
         value_name = "BYTES",
         env = "GAVEL_MAX_HELD_BYTES",
         default_value_t = 256 << 20,
-        value_parser = at_least(1)
+        value_parser = up_to(MEMORY)
     )]
     pub max_held_bytes: usize,
 
     /// Most connections
-    #[arg(long, value_name = "N", env = "GAVEL_MAX_CONNECTIONS", default_value_t = 4096, value_parser = at_least(1))]
+    #[arg(long, value_name = "N", env = "GAVEL_MAX_CONNECTIONS", default_value_t = 4096, value_parser = up_to(MANY))]
     pub max_connections: usize,
 
     /// Most connections of one address
@@ -59,7 +59,7 @@ pub struct Limits {
         value_name = "N",
         env = "GAVEL_MAX_CONNECTIONS_PER_ADDRESS",
         default_value_t = 512,
-        value_parser = at_least(1)
+        value_parser = up_to(MANY)
     )]
     pub max_connections_per_address: usize,
 
@@ -74,11 +74,11 @@ pub struct Limits {
     pub max_concurrent_streams: u32,
 
     /// Most requests in flight. Above half of it, a caller may have its share of it only
-    #[arg(long, value_name = "N", env = "GAVEL_MAX_IN_FLIGHT", default_value_t = 4096, value_parser = at_least(1))]
+    #[arg(long, value_name = "N", env = "GAVEL_MAX_IN_FLIGHT", default_value_t = 4096, value_parser = up_to(MANY))]
     pub max_in_flight: usize,
 
     /// Most requests in flight, of one caller: a user, or an address where callers are not authenticated
-    #[arg(long, value_name = "N", env = "GAVEL_CALLER_IN_FLIGHT", default_value_t = 1024, value_parser = at_least(1))]
+    #[arg(long, value_name = "N", env = "GAVEL_CALLER_IN_FLIGHT", default_value_t = 1024, value_parser = up_to(MANY))]
     pub caller_in_flight: usize,
 
     /// Most requests a second, of one caller; 0: as many as it likes
@@ -115,7 +115,15 @@ const MAX_REQUEST_BYTES: usize = 8 << 20;
 /// `MaxRequestBodyBytes` of `k8s.io/apiserver/pkg/server/config.go`.
 const MAX_OBJECT_BYTES: usize = 3 << 20;
 
-fn at_least(least: u64) -> impl clap::builder::TypedValueParser<Value = usize> {
+/// A message's length has four bytes on the wire
+/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
+const MESSAGE: u64 = u32::MAX as u64;
+/// More memory than any machine has.
+const MEMORY: u64 = 1 << 48;
+/// More than a server could serve.
+const MANY: u64 = 10_000_000;
+
+fn up_to(most: u64) -> impl clap::builder::TypedValueParser<Value = usize> {
     // usize has 64 bits wherever this is built for.
-    RangedU64ValueParser::<u64>::new().range(least..).try_map(usize::try_from)
+    RangedU64ValueParser::<u64>::new().range(1..=most).try_map(usize::try_from)
 }

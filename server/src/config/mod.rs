@@ -2,6 +2,7 @@
 
 mod access;
 mod check;
+mod files;
 mod life;
 mod limits;
 mod telemetry;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use clap::builder::Resettable;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, ValueEnum};
+use gavel_config::Purpose;
 
 pub use access::{Access, Mode};
 pub use life::Life;
@@ -50,12 +52,24 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
 
     /// Give up readiness when the API server was not heard from for this long, in seconds; 0: never
-    #[arg(long, value_name = "SECONDS", env = "GAVEL_UNREADY_AFTER_SECONDS", default_value_t = 300)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "GAVEL_UNREADY_AFTER_SECONDS",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u64).range(..=YEAR)
+    )]
     pub unready_after_seconds: u64,
 
     /// How long a watch lasts before it is renewed, in seconds: idle watches are heard from that often, and one that
-    /// is silent for 5 seconds longer has stalled
-    #[arg(long, value_name = "SECONDS", env = "GAVEL_WATCH_SECONDS", default_value_t = 10)]
+    /// is silent for 5 seconds longer has stalled. At least 5, since bookmarks come two seconds before the end
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "GAVEL_WATCH_SECONDS",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(5..=3600)
+    )]
     pub watch_seconds: u32,
 
     /// Use streaming lists where the API server has them (Kubernetes 1.34 and later do by default)
@@ -63,7 +77,13 @@ pub struct Config {
     pub streaming_lists: bool,
 
     /// How long a request may wait for a snapshot that is as fresh as it asks for, in seconds
-    #[arg(long, value_name = "SECONDS", env = "GAVEL_MAX_WAIT_SECONDS", default_value_t = 30)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "GAVEL_MAX_WAIT_SECONDS",
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(..=3600)
+    )]
     pub max_wait_seconds: u64,
 
     /// Take objects that an API server would have refused, as it may hold them from before it did; they are warned of
@@ -95,7 +115,13 @@ pub struct Config {
     pub evaluators: Vec<Evaluator>,
 
     /// How often the manifests are looked at even when nothing was reported to have changed, in seconds
-    #[arg(long, value_name = "SECONDS", env = "GAVEL_POLL_SECONDS", default_value_t = 10)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "GAVEL_POLL_SECONDS",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u64).range(1..=3600)
+    )]
     pub poll_seconds: u64,
 
     /// Who may ask.
@@ -114,6 +140,13 @@ pub struct Config {
     #[command(flatten)]
     pub telemetry: Telemetry,
 }
+
+/// How variables begin that are of the webhook, and of `gavel`.
+const OTHERS: [&str; 5] =
+    ["GAVEL_WEBHOOK_", "GAVEL_SERVER", "GAVEL_CLIENT_", "GAVEL_TOKEN_FILE", "GAVEL_TOKEN_WITHOUT_TLS"];
+
+/// In seconds: longer than anybody means, and short enough to be added to any time.
+const YEAR: u64 = 365 * 24 * 3600;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -170,13 +203,16 @@ impl Config {
     /// Reads command line, environment and configuration file.
     ///
     /// # Errors
-    /// What is wrong with them, all of it at once; what cannot go together.
+    /// What is wrong with them, all of it at once; else what cannot go together, unless it is only to be checked.
     pub fn read(
         arguments: impl IntoIterator<Item = OsString>,
     ) -> Result<gavel_config::Read<Self>, clap::Error> {
-        let program = gavel_config::Program { prefix: "GAVEL_", others: &["GAVEL_WEBHOOK_"] };
-        let read: gavel_config::Read<Self> = gavel_config::read(Self::command(), program, arguments)?;
-        let errors = read.settings.errors();
+        let program = gavel_config::Program { prefix: "GAVEL_", others: &OTHERS };
+        let mut read: gavel_config::Read<Self> = gavel_config::read(Self::command(), program, arguments)?;
+        read.warnings.extend(read.settings.without_effect());
+        // Whoever checks hears of the files, too, and of all at once.
+        let errors =
+            if read.purpose == Purpose::Check { Vec::new() } else { read.settings.combination_errors() };
         if errors.is_empty() { Ok(read) } else { Err(gavel_config::fail(Self::command(), &errors)) }
     }
 

@@ -63,6 +63,21 @@ pub struct Telemetry {
     pub decision_log_keep: u16,
 }
 
+impl Telemetry {
+    /// What is set up of it for the process.
+    pub fn settings(&self) -> gavel_telemetry::Settings<'_> {
+        let logs_decisions = self.decision_log != DecisionLogMode::Off;
+        gavel_telemetry::Settings {
+            service: "gavel-server",
+            log: &self.log,
+            json: self.log_format == LogFormat::Json,
+            otlp_endpoint: self.otlp_endpoint.as_deref(),
+            trace_sample: self.trace_sample.map(|ratio| ratio.0),
+            records: logs_decisions && self.decision_log_to == DecisionLogTarget::Otlp,
+        }
+    }
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {

@@ -38,7 +38,7 @@ fn what_it_refuses_to_start_with() {
         (&[], "--manifests"),
         (&["--manifests", manifests, "--cluster"], "goes without --manifests"),
         (&["--manifests", manifests, "--state-dir", manifests], "--state-dir goes with --cluster"),
-        (&["--cluster", "--watch-seconds", "4"], "at least 5"),
+        (&["--cluster", "--watch-seconds", "4"], "4 is not in 5..=3600"),
         (&["--cluster", "--kubeconfig", "/nonexistent/kubeconfig"], "/nonexistent/kubeconfig"),
         (&["--manifests", manifests, "--listen", "0.0.0.0:0"], "--insecure"),
         (&["--manifests", manifests, "--admin-listen", "0.0.0.0:0"], "--admin-insecure"),

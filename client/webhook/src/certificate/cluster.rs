@@ -13,10 +13,25 @@ pub(super) const TRIES: usize = 5;
 
 /// A client by kubeconfig, or by the pod's service account.
 pub(super) async fn client(issue: &Issue) -> anyhow::Result<Client> {
+    let config = configuration(issue).await?;
+    Client::try_from(config).context("the API server's client")
+}
+
+/// Whether there would be a client. Nobody is asked: a program of the user's that gets credentials, which may ask
+/// anybody, is not run.
+pub(super) async fn check(issue: &Issue) -> anyhow::Result<()> {
+    let config = configuration(issue).await?;
+    if config.auth_info.exec.is_none() && config.auth_info.auth_provider.is_none() {
+        Client::try_from(config).context("the API server's client")?;
+    }
+    Ok(())
+}
+
+async fn configuration(issue: &Issue) -> anyhow::Result<Config> {
     // Fails only when a default is there already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let options = KubeConfigOptions { context: issue.context.clone(), ..KubeConfigOptions::default() };
-    let config = match &issue.kubeconfig {
+    Ok(match &issue.kubeconfig {
         Some(path) => {
             let kubeconfig =
                 Kubeconfig::read_from(path).with_context(|| format!("--kubeconfig {}", path.display()))?;
@@ -30,8 +45,7 @@ pub(super) async fn client(issue: &Issue) -> anyhow::Result<Client> {
         None => {
             Config::infer().await.context("no API server to ask: say --kubeconfig FILE, or run in a pod")?
         }
-    };
-    Client::try_from(config).context("the API server's client")
+    })
 }
 
 /// Whether somebody else came before: the object has changed since it was read, or is there by now.

@@ -21,8 +21,15 @@ pub(crate) use files::follow as follow_files;
 pub(crate) use self_issued::self_issued;
 pub(crate) use served::Served;
 
-use crate::config::IssueCertificate;
+use crate::config::{Issue, IssueCertificate};
 use issue::Order;
+
+/// What is wrong with settings to issue by, as far as that can be told without asking anybody.
+pub(crate) async fn check(issue: &Issue) -> Vec<anyhow::Error> {
+    // That there are no names is told of the settings themselves.
+    let names = if issue.dns_name.is_empty() { None } else { Order::new(issue).err() };
+    names.into_iter().chain(cluster::check(issue).await.err()).collect()
+}
 
 /// `gavel-webhook issue-certificate`: issues what is missing, has it trusted, and tells what was done.
 ///

@@ -19,7 +19,7 @@ pub struct Callers {
         value_name = "N",
         env = "GAVEL_WEBHOOK_MAX_IN_FLIGHT",
         default_value_t = Callers::default().max_in_flight,
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     pub max_in_flight: u32,
 
@@ -29,7 +29,7 @@ pub struct Callers {
         value_name = "N",
         env = "GAVEL_WEBHOOK_MAX_CONNECTIONS",
         default_value_t = Callers::default().max_connections,
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     pub max_connections: u32,
 
@@ -39,7 +39,7 @@ pub struct Callers {
         value_name = "N",
         env = "GAVEL_WEBHOOK_MAX_CONNECTIONS_PER_ADDRESS",
         default_value_t = Callers::default().max_connections_per_address,
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     pub max_connections_per_address: u32,
 
@@ -59,7 +59,7 @@ pub struct Callers {
         value_name = "SECONDS",
         env = "GAVEL_WEBHOOK_HANDSHAKE_SECONDS",
         default_value_t = Callers::default().handshake_seconds,
-        value_parser = clap::value_parser!(u64).range(1..)
+        value_parser = clap::value_parser!(u64).range(1..=3600)
     )]
     pub handshake_seconds: u64,
 
@@ -69,7 +69,7 @@ pub struct Callers {
         value_name = "SECONDS",
         env = "GAVEL_WEBHOOK_IDLE_SECONDS",
         default_value_t = Callers::default().idle_seconds,
-        value_parser = clap::value_parser!(u64).range(1..)
+        value_parser = clap::value_parser!(u64).range(1..=3600)
     )]
     pub idle_seconds: u64,
 }

@@ -1,6 +1,7 @@
 //! What the webhook can be told: flags, then environment, then the file of `--config`, then defaults.
 
 mod callers;
+mod check;
 mod issue;
 mod servers;
 mod traces;
@@ -10,11 +11,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use gavel_config::Purpose;
-use gavel_tls::{ClientFiles, ClientTls, ServerFiles, ServerTls};
-
-use crate::listener::Tls;
 
 pub use callers::Callers;
 pub use issue::{Issue, IssueCertificate, SecretName};
@@ -27,8 +26,7 @@ pub use traces::Traces;
     name = "gavel-webhook",
     version,
     after_help = EXAMPLES,
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true
+    args_conflicts_with_subcommands = true
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -65,7 +63,7 @@ pub enum Command {
 pub struct Config {
     /// Replicas of gavel-server: HOST:PORT (every address of the host), https://HOST:PORT, http://HOST:PORT or
     /// unix:PATH. May be repeated
-    #[arg(long, value_name = "ADDR", env = "GAVEL_WEBHOOK_SERVER", num_args = 1.., value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "ADDR", env = "GAVEL_WEBHOOK_SERVER", num_args = 1.., value_delimiter = ',')]
     pub server: Vec<String>,
 
     /// How the servers are reached, and who asks them
@@ -86,22 +84,16 @@ pub struct Config {
     pub admin_insecure: bool,
 
     /// Certificate chain to serve with, in PEM; read again whenever it changes
-    #[arg(long, value_name = "FILE", env = "GAVEL_WEBHOOK_TLS_CERT", requires = "tls_key")]
+    #[arg(long, value_name = "FILE", env = "GAVEL_WEBHOOK_TLS_CERT")]
     pub tls_cert: Option<PathBuf>,
 
     /// Private key of the certificate, in PEM
-    #[arg(long, value_name = "FILE", env = "GAVEL_WEBHOOK_TLS_KEY", requires = "tls_cert")]
+    #[arg(long, value_name = "FILE", env = "GAVEL_WEBHOOK_TLS_KEY")]
     pub tls_key: Option<PathBuf>,
 
     /// Issue the certificate here, where there is no cert-manager: kept in this Secret, which all replicas share, and
     /// renewed in time. Needs --dns-name and --webhook-configuration
-    #[arg(
-        long,
-        value_name = "NAMESPACE/SECRET",
-        env = "GAVEL_WEBHOOK_SELF_ISSUED",
-        conflicts_with = "tls_cert",
-        requires_all = ["dns_name", "webhook_configuration"]
-    )]
+    #[arg(long, value_name = "NAMESPACE/SECRET", env = "GAVEL_WEBHOOK_SELF_ISSUED")]
     pub self_issued: Option<SecretName>,
 
     /// What a certificate issued here is for, and who has to trust it
@@ -113,7 +105,13 @@ pub struct Config {
     pub on_unavailable: OnUnavailable,
 
     /// Largest review taken, in bytes. An API server takes objects of up to 3 MiB, and a review may carry two
-    #[arg(long, value_name = "BYTES", env = "GAVEL_WEBHOOK_MAX_REQUEST_BYTES", default_value_t = 8 * 1024 * 1024)]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "GAVEL_WEBHOOK_MAX_REQUEST_BYTES",
+        default_value_t = 8 * 1024 * 1024,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_BYTES)
+    )]
     pub max_request_bytes: usize,
 
     /// What a refused user reads: Kubernetes' words, followed by Gavel's where those say nothing; or Kubernetes' alone
@@ -130,17 +128,29 @@ pub struct Config {
         value_name = "SECONDS",
         env = "GAVEL_WEBHOOK_RELOAD_SECONDS",
         default_value_t = 5,
-        value_parser = clap::value_parser!(u64).range(1..)
+        value_parser = clap::value_parser!(u64).range(1..=3600)
     )]
     pub reload_seconds: u64,
 
     /// How long to go on serving once the webhook was told to stop and readiness is gone, in seconds: until API servers
     /// have heard that it leaves
-    #[arg(long, value_name = "SECONDS", env = "GAVEL_WEBHOOK_DRAIN_DELAY_SECONDS", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "GAVEL_WEBHOOK_DRAIN_DELAY_SECONDS",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u64).range(..=3600)
+    )]
     pub drain_delay_seconds: u64,
 
     /// How long requests in flight may take after that, in seconds
-    #[arg(long, value_name = "SECONDS", env = "GAVEL_WEBHOOK_DRAIN_SECONDS", default_value_t = 20)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "GAVEL_WEBHOOK_DRAIN_SECONDS",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u64).range(..=3600)
+    )]
     pub drain_seconds: u64,
 
     /// Where traces go, and how many
@@ -155,6 +165,9 @@ pub struct Config {
     #[arg(long, value_name = "FORMAT", env = "GAVEL_WEBHOOK_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 }
+
+/// Far more than an API server takes of an object, and sends in a review.
+const MOST_BYTES: u64 = 1 << 30;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -194,12 +207,12 @@ pub enum LogFormat {
 /// Reads command line, environment and file.
 ///
 /// # Errors
-/// What is wrong with them, all of it at once.
+/// What is wrong with them, all of it at once; else what cannot go together, unless it is only to be checked.
 pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
     let fail = |errors: &[String]| Err(gavel_config::fail(command(), errors));
     let program = gavel_config::Program { prefix: "GAVEL_WEBHOOK_", others: &[] };
     let read: gavel_config::Read<Arguments> = gavel_config::read(command(), program, arguments)?;
-    let (purpose, warnings, printed) = (read.purpose, read.warnings.clone(), read.print());
+    let (purpose, mut warnings, printed) = (read.purpose, read.warnings.clone(), read.print());
     let Arguments { command, file: _, config } = read.settings;
     match command {
         Some(Other::IssueCertificate(arguments)) if arguments.issue.dns_name.is_empty() => {
@@ -207,7 +220,9 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, cl
         }
         Some(Other::IssueCertificate(arguments)) => Ok(Command::IssueCertificate(arguments)),
         None => {
-            let errors = config.errors();
+            warnings.extend(config.without_effect());
+            // Whoever checks hears of the files, too, and of all at once.
+            let errors = if purpose == Purpose::Check { Vec::new() } else { config.combination_errors() };
             if !errors.is_empty() {
                 return fail(&errors);
             }
@@ -227,61 +242,6 @@ pub fn command() -> clap::Command {
 }
 
 impl Config {
-    /// What cannot go together.
-    fn errors(&self) -> Vec<String> {
-        let wrong = [
-            (
-                !self.admin_listen.ip().is_loopback() && !self.admin_insecure,
-                "--admin-listen can be reached by others, who would see figures and the servers' addresses: listen on \
-                 a loopback address, or say --admin-insecure",
-            ),
-            (
-                self.tls_cert.is_none() && self.self_issued.is_none(),
-                "--tls-cert FILE and --tls-key FILE, or --self-issued NAMESPACE/SECRET, must be given: what is HTTPS \
-                 served with?",
-            ),
-            (self.max_request_bytes == 0, "--max-request-bytes must be at least 1"),
-        ];
-        wrong.iter().filter(|(is_wrong, _)| *is_wrong).map(|(_, why)| (*why).to_owned()).collect()
-    }
-
-    /// What the settings name, and cannot be used; what can be used, and is not as it should be, goes to `warnings`.
-    /// Nothing is bound, and nobody is asked.
-    pub fn file_errors(&self, warnings: &mut Vec<String>) -> Vec<String> {
-        let mut errors = Vec::new();
-        let mut told = |what: &str, found: Result<Vec<String>, gavel_tls::Error>| match found {
-            Ok(found) => warnings.extend(found.into_iter().map(|warning| format!("{what}: {warning}"))),
-            Err(error) => errors.push(format!("{what}: {error}")),
-        };
-        if let Some((cert, key)) = self.tls_cert.clone().zip(self.tls_key.clone()) {
-            let files = ServerFiles { cert, key, client_ca: None, client_crl: None };
-            told("HTTPS", ServerTls::load(&files, &[b"h2"]).map(|(_, warnings)| warnings));
-        }
-        let Access { server_ca, client_cert, client_key, .. } = &self.access;
-        if let Some(ca) = server_ca.clone() {
-            let files = ClientFiles { ca, cert_and_key: client_cert.clone().zip(client_key.clone()) };
-            // What cannot be used is told below.
-            told(
-                "--server",
-                Ok(ClientTls::load(&files, &[b"h2"]).map(|(_, found)| found).unwrap_or_default()),
-            );
-        }
-        if let Some(path) = &self.callers.client_ca {
-            errors.extend(Tls::check(path).err().map(|error| format!("--client-ca: {error}")));
-        }
-        let security = self.access.security(self.reload());
-        errors.extend(
-            gavel_client::check(&self.server, &security).iter().map(|error| format!("--server: {error}")),
-        );
-        if let Some(path) = &self.issue.kubeconfig
-            && let Err(error) = std::fs::File::open(path)
-        {
-            errors.push(format!("--kubeconfig {}: {error}", path.display()));
-        }
-        errors.extend(gavel_telemetry::check(&self.log).err().map(|error| error.to_string()));
-        errors
-    }
-
     /// How often files are looked at.
     pub fn reload(&self) -> Duration {
         Duration::from_secs(self.reload_seconds)

@@ -16,21 +16,15 @@ pub struct Access {
     pub server_ca: Option<PathBuf>,
 
     /// Name that the servers' certificates must be for [default: the host of the address]
-    #[arg(long, value_name = "NAME", env = "GAVEL_WEBHOOK_SERVER_NAME", requires = "server_ca")]
+    #[arg(long, value_name = "NAME", env = "GAVEL_WEBHOOK_SERVER_NAME")]
     pub server_name: Option<String>,
 
     /// Certificate to show to the servers, followed by its intermediates, in PEM. Read again when changed
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "GAVEL_WEBHOOK_CLIENT_CERT",
-        requires = "client_key",
-        requires = "server_ca"
-    )]
+    #[arg(long, value_name = "FILE", env = "GAVEL_WEBHOOK_CLIENT_CERT")]
     pub client_cert: Option<PathBuf>,
 
     /// Private key of the client certificate, in PEM
-    #[arg(long, value_name = "FILE", env = "GAVEL_WEBHOOK_CLIENT_KEY", requires = "client_cert")]
+    #[arg(long, value_name = "FILE", env = "GAVEL_WEBHOOK_CLIENT_KEY")]
     pub client_key: Option<PathBuf>,
 
     /// Token to send to the servers (`authorization: Bearer …`), such as a service account's. Read again when changed
@@ -38,7 +32,7 @@ pub struct Access {
     pub token_file: Option<PathBuf>,
 
     /// Send the token also without TLS to addresses that are not loopback: whoever sees the packets can use it
-    #[arg(long, env = "GAVEL_WEBHOOK_TOKEN_WITHOUT_TLS", requires = "token_file")]
+    #[arg(long, env = "GAVEL_WEBHOOK_TOKEN_WITHOUT_TLS")]
     pub token_without_tls: bool,
 }
 

@@ -40,7 +40,7 @@ async fn what_it_refuses_to_start_with() {
         (vec!["--server", "x:1", "--self-issued", "ab"], "NAMESPACE/NAME"),
         (with(&["--server", "nonsense"]), "HOST:PORT"),
         (with(&["--server", "x:1", "--on-unavailable", "maybe"]), "deny"),
-        (with(&["--server", "x:1", "--max-request-bytes", "0"]), "at least 1"),
+        (with(&["--server", "x:1", "--max-request-bytes", "0"]), "0 is not in 1..="),
         (with(&["--server", "x:1", "--listen", "203.0.113.1:1"]), "cannot be used multiple times"),
         (with(&["--server", "x:1", "--log", "a=b=c"]), "--log"),
         (vec!["issue-certificate"], "--secret"),

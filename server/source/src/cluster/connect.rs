@@ -32,12 +32,7 @@ pub enum ConnectError {
 /// # Errors
 /// When there is no usable configuration. Nothing is asked of the API server yet.
 pub async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Client, ConnectError> {
-    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-    let mut config = match (kubeconfig, context) {
-        (Some(path), _) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?,
-        (None, Some(_)) => Config::from_kubeconfig(&options).await?,
-        (None, None) => Config::infer().await?,
-    };
+    let mut config = configuration(kubeconfig, context).await?;
     config.connect_timeout = Some(CONNECT);
     // Watches are silent for a while; each reading has its own limit.
     config.read_timeout = None;
@@ -46,4 +41,26 @@ pub async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<
     // So that audit logs and flow control tell whose requests these are.
     config.headers.push((http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
     Ok(Client::try_from(config)?)
+}
+
+/// Whether there would be a [`client`]: the kubeconfig, its context, and the files that these name. Nobody is asked: a
+/// program of the user's that gets credentials, which may ask anybody, is not run.
+///
+/// # Errors
+/// When there is no usable configuration.
+pub async fn check(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<(), ConnectError> {
+    let config = configuration(kubeconfig, context).await?;
+    if config.auth_info.exec.is_none() && config.auth_info.auth_provider.is_none() {
+        Client::try_from(config)?;
+    }
+    Ok(())
+}
+
+async fn configuration(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config, ConnectError> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    Ok(match (kubeconfig, context) {
+        (Some(path), _) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?,
+        (None, Some(_)) => Config::from_kubeconfig(&options).await?,
+        (None, None) => Config::infer().await?,
+    })
 }

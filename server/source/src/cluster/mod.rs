@@ -35,7 +35,7 @@ use kube::Client;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-pub use connect::{ConnectError, client};
+pub use connect::{ConnectError, check, client};
 pub use event::{Breakage, ENDED_SHOWS, Event, Instead, SetAside, Stored, Update};
 pub use kinds::WATCHED;
 
