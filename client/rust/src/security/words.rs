@@ -88,7 +88,13 @@ fn certificate(why: &CertificateError) -> String {
             format!("its certificate is not valid yet, for another {seconds} s")
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
-            let names = if presented.is_empty() { "no name at all".to_owned() } else { presented.join(", ") };
+            // As rustls has them: `DnsName("a.b")`, `IpAddress(127.0.0.1)`.
+            let bare = |name: &String| {
+                let inside = name.split_once('(').and_then(|(_, name)| name.strip_suffix(')'));
+                inside.unwrap_or(name).trim_matches('"').to_owned()
+            };
+            let names: Vec<String> = presented.iter().map(bare).collect();
+            let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
             format!(
                 "its certificate is not for {}, but for {names}: if that is the server, say its name (--server-name)",
                 expected.to_str()
