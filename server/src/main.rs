@@ -11,7 +11,10 @@ fn main() -> ExitCode {
     let done = match read.purpose {
         Purpose::Run => serve(read.settings, read.warnings),
         Purpose::Check => check(&read.settings, read.warnings),
-        Purpose::Print => print(&read.print()),
+        Purpose::Print => {
+            warn(&read.warnings);
+            print(&read.print())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -27,13 +30,17 @@ fn print(text: &str) -> anyhow::Result<()> {
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+}
+
 /// Everything that is wrong, at once.
 #[tokio::main(flavor = "current_thread")]
 async fn check(config: &Config, mut warnings: Vec<String>) -> anyhow::Result<()> {
     let errors = config.check(&mut warnings).await;
-    for warning in warnings {
-        eprintln!("warning: {warning}");
-    }
+    warn(&warnings);
     anyhow::ensure!(errors.is_empty(), "the configuration cannot be used\n  - {}", errors.join("\n  - "));
     print("configuration is valid\n")
 }

@@ -10,7 +10,10 @@ fn main() -> ExitCode {
     let done = match config::read(std::env::args_os()).unwrap_or_else(|error| error.exit()) {
         Command::Serve(config, warnings) => serve(*config, warnings),
         Command::Check(config, warnings) => check(&config, warnings),
-        Command::Print(settings) => print(&settings),
+        Command::Print(settings, warnings) => {
+            warn(&warnings);
+            print(&settings)
+        }
         Command::IssueCertificate(arguments) => issue(&arguments),
     };
     match done {
@@ -27,13 +30,17 @@ fn print(text: &str) -> anyhow::Result<()> {
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+}
+
 /// Everything that is wrong, at once.
 #[tokio::main(flavor = "current_thread")]
 async fn check(config: &Config, mut warnings: Vec<String>) -> anyhow::Result<()> {
     let errors = config.check(&mut warnings).await;
-    for warning in warnings {
-        eprintln!("warning: {warning}");
-    }
+    warn(&warnings);
     anyhow::ensure!(errors.is_empty(), "the configuration cannot be used\n  - {}", errors.join("\n  - "));
     print("configuration is valid\n")
 }

@@ -52,8 +52,8 @@ pub enum Command {
     Serve(Box<Config>, Vec<String>),
     /// Check the settings, and end.
     Check(Box<Config>, Vec<String>),
-    /// Print this, the settings in effect, and end.
-    Print(String),
+    /// Print this, the settings in effect, and end; with what may be mistakes in them.
+    Print(String, Vec<String>),
     /// Issue a certificate, and end.
     IssueCertificate(IssueCertificate),
 }
@@ -230,7 +230,7 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, cl
             Ok(match purpose {
                 Purpose::Run => Command::Serve(config, warnings),
                 Purpose::Check => Command::Check(config, warnings),
-                Purpose::Print => Command::Print(printed),
+                Purpose::Print => Command::Print(printed, warnings),
             })
         }
     }
