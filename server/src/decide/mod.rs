@@ -5,6 +5,7 @@
 
 mod admit;
 mod authorize;
+mod bounds;
 mod flow;
 mod invalid;
 
