@@ -8,8 +8,8 @@ use gavel_engine::object::{Labels, Protocol};
 use gavel_proto::v1 as pb;
 use tonic::Status;
 
+use super::Stages;
 use super::invalid::invalid;
-use super::{Stages, bounds};
 
 /// Answers `CheckFlow`.
 ///
@@ -95,9 +95,8 @@ fn to_end<'a>(field: &str, end: Option<&'a pb::End>, labels: &'a mut Labels) -> 
             required(&format!("{field}.workload.name"), name)?;
             Ok(End::Workload { namespace, kind, name })
         }
-        Some(Wire::Labels(end @ pb::LabelsRef { namespace, labels: wanted })) => {
+        Some(Wire::Labels(pb::LabelsRef { namespace, labels: wanted })) => {
             required(&format!("{field}.labels.namespace"), namespace)?;
-            bounds::labels(&format!("{field}.labels.labels"), end)?;
             labels.extend(wanted.iter().map(|(key, value)| (key.clone(), value.clone())));
             Ok(End::Labels { namespace, labels })
         }

@@ -5,7 +5,6 @@
 
 mod admit;
 mod authorize;
-mod bounds;
 mod flow;
 mod invalid;
 
