@@ -25,6 +25,11 @@ pub enum Error {
     #[error("logs: {0}")]
     Subscriber(#[from] tracing_subscriber::util::TryInitError),
     /// Nothing can be sent as it was asked for.
-    #[error("OTLP: {0}")]
-    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    #[error("{setting}: {why}")]
+    Exporter {
+        /// What says where to send.
+        setting: String,
+        /// What is wrong with it.
+        why: opentelemetry_otlp::ExporterBuildError,
+    },
 }

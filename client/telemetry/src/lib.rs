@@ -84,7 +84,10 @@ pub fn check(settings: &Settings<'_>) -> Vec<Error> {
             let endpoint = settings.otlp_endpoint;
             let traces = environment.sends_traces(endpoint).then(|| otlp::span_exporter(endpoint).err());
             let records = settings.records.then(|| otlp::log_exporter(endpoint).err());
-            wrong.extend([traces, records].into_iter().flatten().flatten());
+            let mut found: Vec<Error> = [traces, records].into_iter().flatten().flatten().collect();
+            // What is wrong with the flag is wrong with it for both.
+            found.dedup_by_key(|error| error.to_string());
+            wrong.extend(found);
         }
         Err(variables) => wrong.extend(variables),
     }

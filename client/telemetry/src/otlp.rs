@@ -1,7 +1,7 @@
 //! What is sent, and how. In batches, by a thread of its own, from queues that are bounded: a receiver that is slow or
 //! away costs what it does not get, and nobody waits for it.
 
-use opentelemetry_otlp::{LogExporter, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{ExporterBuildError, LogExporter, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
@@ -24,7 +24,7 @@ pub(crate) fn span_exporter(endpoint: Option<&str>) -> Result<SpanExporter, Erro
         Some(endpoint) => exporter.with_endpoint(endpoint),
         None => exporter,
     };
-    Ok(exporter.build()?)
+    exporter.build().map_err(|why| unusable(endpoint, "OTEL_EXPORTER_OTLP_… for traces", why))
 }
 
 pub(crate) fn traces(endpoint: Option<&str>, resource: Resource) -> Result<SdkTracerProvider, Error> {
@@ -42,7 +42,13 @@ pub(crate) fn log_exporter(endpoint: Option<&str>) -> Result<LogExporter, Error>
         Some(endpoint) => exporter.with_endpoint(endpoint),
         None => exporter,
     };
-    Ok(exporter.build()?)
+    exporter.build().map_err(|why| unusable(endpoint, "OTEL_EXPORTER_OTLP_… for logs", why))
+}
+
+/// The flag is to blame if there is one.
+fn unusable(endpoint: Option<&str>, variables: &str, why: ExporterBuildError) -> Error {
+    let flag = endpoint.map(|endpoint| format!("--otlp-endpoint {endpoint}"));
+    Error::Exporter { setting: flag.unwrap_or_else(|| variables.to_owned()), why }
 }
 
 pub(crate) fn records(endpoint: Option<&str>, resource: Resource) -> Result<SdkLoggerProvider, Error> {

@@ -8,6 +8,7 @@ impl Config {
     /// What cannot go together, all of it.
     pub(super) fn combination_errors(&self) -> Vec<String> {
         let mut errors = self.exposure();
+        errors.extend(self.same_addresses());
         errors.extend(self.source_errors());
         errors.extend(self.access_errors());
         errors.extend(self.limit_errors());
@@ -74,6 +75,20 @@ impl Config {
                 "--admin-listen {} can be reached by others: listen on a loopback address, or say --admin-insecure",
                 self.admin_listen
             ));
+        }
+        errors
+    }
+
+    /// An address is bound once. Port 0 is any free one, each time another.
+    fn same_addresses(&self) -> Vec<String> {
+        let is_fixed = |listen: &Listen| !matches!(listen, Listen::Tcp(address) if address.port() == 0);
+        let mut errors = Vec::new();
+        for (at, listen) in self.listen.iter().enumerate().filter(|(_, listen)| is_fixed(listen)) {
+            if self.listen.iter().take(at).any(|before| before == listen) {
+                errors.push(format!("--listen {listen} is there twice"));
+            } else if *listen == Listen::Tcp(self.admin_listen) {
+                errors.push(format!("--listen {listen} is --admin-listen, too: they need different ports"));
+            }
         }
         errors
     }

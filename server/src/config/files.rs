@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use gavel_source::cluster;
-use gavel_tls::{ServerFiles, ServerTls};
+use gavel_tls::{ClientFiles, ClientTls, ServerFiles, ServerTls};
 
-use super::{Config, DecisionLogMode, DecisionLogTarget};
+use super::{Config, DecisionLogMode, DecisionLogTarget, Listen};
 
 impl Config {
     /// Everything that is wrong: what cannot go together, and what the settings name and cannot be used. What can be
@@ -32,6 +32,7 @@ impl Config {
         if let Some(folder) = &self.state_dir {
             errors.extend(told("--state-dir", folder, can_write_into(folder)));
         }
+        errors.extend(self.socket_errors());
         errors.extend(self.tls_errors(warnings));
         errors.extend(self.access.settings().check_files().iter().map(ToString::to_string));
         errors.extend(gavel_telemetry::check(&self.telemetry.settings()).iter().map(ToString::to_string));
@@ -53,22 +54,43 @@ impl Config {
         }
     }
 
-    fn tls_errors(&self, warnings: &mut Vec<String>) -> Option<String> {
-        let (cert, key) = self.access.tls_cert.clone().zip(self.access.tls_key.clone())?;
-        let client_ca = self.access.tls_client_ca.clone();
-        // Without authorities they mean nothing, which is told elsewhere.
-        let client_crl = self.access.tls_client_crl.clone().filter(|_| client_ca.is_some());
-        let files = ServerFiles { cert, key, client_ca, client_crl };
-        match ServerTls::load(&files, &[b"h2"]) {
+    /// The folder of a unix socket has to be there; it is not made.
+    fn socket_errors(&self) -> Vec<String> {
+        let error = |listen: &Listen| {
+            let Listen::Unix(path) = listen else { return None };
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+            let is_folder = folder.is_dir();
+            (!is_folder).then(|| format!("--listen {listen}: {} is no folder", folder.display()))
+        };
+        self.listen.iter().filter_map(error).collect()
+    }
+
+    /// What is wrong with the server's own certificate, and with the authorities of its clients; only where nothing is,
+    /// their revocation lists can be looked at.
+    fn tls_errors(&self, warnings: &mut Vec<String>) -> Vec<String> {
+        let access = &self.access;
+        let Some((cert, key)) = access.tls_cert.clone().zip(access.tls_key.clone()) else {
+            return Vec::new();
+        };
+        let own = ServerFiles { cert, key, client_ca: None, client_crl: None };
+        let mut errors = Vec::new();
+        match ServerTls::load(&own, &[b"h2"]) {
             Ok((tls, _)) if tls.not_after < SystemTime::now() => {
-                Some(format!("TLS: {}: the certificate has expired", files.cert.display()))
+                errors.push(format!("TLS: {}: the certificate has expired", own.cert.display()));
             }
-            Ok((_, found)) => {
-                warnings.extend(found.into_iter().map(|warning| format!("TLS: {warning}")));
-                None
-            }
-            Err(error) => Some(format!("TLS: {error}")),
+            Ok((_, found)) => warnings.extend(found.into_iter().map(|warning| format!("TLS: {warning}"))),
+            Err(error) => errors.push(format!("TLS: {error}")),
         }
+        // Without authorities, revocation lists mean nothing, which is told elsewhere.
+        let Some(ca) = access.tls_client_ca.clone() else { return errors };
+        let authorities = ClientFiles { ca: ca.clone(), cert_and_key: None };
+        let of_authorities = ClientTls::load(&authorities, &[b"h2"]).err();
+        errors.extend(of_authorities.map(|error| format!("TLS: {error}")));
+        if errors.is_empty() {
+            let all = ServerFiles { client_ca: Some(ca), client_crl: access.tls_client_crl.clone(), ..own };
+            errors.extend(ServerTls::load(&all, &[b"h2"]).err().map(|error| format!("TLS: {error}")));
+        }
+        errors
     }
 }
 

@@ -328,7 +328,11 @@ fn files_are_checked_without_a_start() {
         (vec![flag("token-keys", &jwks), issuer], "jwks.json"),
         (vec!["--manifests=/nonexistent".to_owned()], "/nonexistent"),
         (vec!["--log=gavel=loud".to_owned()], "--log gavel=loud"),
-        (vec!["--otlp-endpoint=http://[".to_owned()], "OTLP: "),
+        (
+            vec!["--trace-sample=1".to_owned(), "--otlp-endpoint=http://[".to_owned()],
+            "--otlp-endpoint http://[: ",
+        ),
+        (vec!["--listen=unix:/nonexistent/gavel.sock".to_owned()], "/nonexistent is no folder"),
         (
             vec!["--token-review".to_owned(), flag("kubeconfig", &other_context), "--context=b".to_owned()],
             "kubeconfig: ",
@@ -341,6 +345,39 @@ fn files_are_checked_without_a_start() {
     ] {
         let (code, out, err) = check(&flags);
         assert_eq!((code, out.as_str()), (Some(2), ""), "{flags:?}: {err}");
+        assert!(err.contains(told), "{flags:?}: {err}");
+        assert_eq!(err.matches("\n  - ").count(), 1, "{flags:?}: {err}");
+    }
+    // The server's own certificate, and the authorities of its clients: both.
+    let both = [flag("tls-cert", &junk), flag("tls-key", &key), flag("tls-client-ca", &other)];
+    let (code, _, err) = check(&both);
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("junk.crt") && err.contains("other.key"), "{err}");
+    let lists = [&good[..], &[flag("tls-client-crl", &junk)]].concat();
+    let (code, _, err) = check(&lists);
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("junk.crt"), "{err}");
+}
+
+#[test]
+fn an_address_is_served_once() {
+    for (flags, told) in [
+        (
+            ["--listen=127.0.0.1:5,127.0.0.1:5", "--admin-listen=127.0.0.1:6"],
+            "--listen 127.0.0.1:5 is there twice",
+        ),
+        (
+            ["--listen=unix:/tmp/a,unix:/tmp/a", "--admin-listen=127.0.0.1:6"],
+            "--listen unix:/tmp/a is there twice",
+        ),
+        (
+            ["--listen=127.0.0.1:5", "--admin-listen=127.0.0.1:5"],
+            "--listen 127.0.0.1:5 is --admin-listen, too",
+        ),
+        (["--listen=127.0.0.1:0,127.0.0.1:0", "--admin-listen=127.0.0.1:0"], ""),
+    ] {
+        let (code, _, err) = texts(&run(&[&flags[..], &["--manifests=/", "--print-config"]].concat(), &[]));
+        assert_eq!(code, Some(if told.is_empty() { 0 } else { 2 }), "{flags:?}: {err}");
         assert!(err.contains(told), "{flags:?}: {err}");
     }
 }

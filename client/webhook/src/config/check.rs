@@ -27,6 +27,10 @@ impl Config {
                 "--tls-cert FILE and --tls-key FILE, or --self-issued NAMESPACE/SECRET, must be given: what is HTTPS \
                  served with?",
             ),
+            (
+                self.listen == self.admin_listen && self.listen.port() != 0,
+                "--listen and --admin-listen need different ports",
+            ),
             (self.tls_cert.is_some() != self.tls_key.is_some(), "--tls-cert and --tls-key go together"),
             (
                 certified && self_issued,

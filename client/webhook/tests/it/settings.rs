@@ -177,8 +177,12 @@ fn all_that_is_wrong_is_told_at_once() {
     );
     assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
     assert!(combinations.iter().all(|part| err.contains(part)), "{err}");
-    for part in ["--kubeconfig /nonexistent/config", "--client-ca: /nonexistent/ca", "--log a=b=c", "OTLP: "]
-    {
+    for part in [
+        "--kubeconfig /nonexistent/config",
+        "--client-ca: /nonexistent/ca",
+        "--log a=b=c",
+        "--otlp-endpoint http://[: ",
+    ] {
         assert!(err.contains(part), "{part}: {err}");
     }
     assert_eq!(err.matches("\n  - ").count(), combinations.len() + 4, "{err}");
@@ -187,6 +191,17 @@ fn all_that_is_wrong_is_told_at_once() {
         err.contains("GAVEL_WEBHOOK_LOGG: there is no such setting; is GAVEL_WEBHOOK_LOG meant?"),
         "{err}"
     );
+}
+
+#[test]
+fn an_address_is_served_once() {
+    let flags = ["--server=127.0.0.1:1", "--tls-cert=a", "--tls-key=b", "--print-config"];
+    let served = |listen: &'static str, admin: &'static str| run(&[&flags[..], &[listen, admin]].concat());
+    let (code, _, err) = served("--listen=127.0.0.1:5", "--admin-listen=127.0.0.1:5");
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("--listen and --admin-listen need different ports"), "{err}");
+    let (code, _, err) = served("--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0");
+    assert_eq!(code, Some(0), "{err}");
 }
 
 /// `GAVEL_WRITE_GOLDEN=1 cargo test -p gavel-webhook` writes it anew.
