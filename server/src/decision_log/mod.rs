@@ -44,6 +44,8 @@ pub(crate) struct DecisionLog {
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Records that may wait: a few milliseconds of a server that is busy.
 const WAITING: usize = 8192;
+/// Bytes of them: objects may be large, and whatever writes may be stuck.
+const WAITING_BYTES: usize = 64 << 20;
 
 impl DecisionLog {
     /// No log.

@@ -4,6 +4,8 @@
 //! that is new to Kubernetes is not logged by accident. Environment, commands, arguments, probes, annotations, labels'
 //! values, image pull secrets, contents and names of what volumes are made of are nobody's business here.
 
+use std::borrow::Cow;
+
 use gavel_proto::v1 as pb;
 use serde_json::{Map, Value, json};
 
@@ -91,6 +93,17 @@ pub(super) fn authorize(request: &pb::AuthorizeRequest, redaction: Redaction) ->
         Redaction::Full => {}
     }
     Some(json!(request))
+}
+
+/// Why there is no answer. What is wrong with a question quotes it: of that, the field alone shows.
+pub(super) fn refusal<'w>(code: &str, why: &'w str, redaction: Redaction) -> Cow<'w, str> {
+    if redaction == Redaction::Full || code != "InvalidArgument" {
+        return why.into();
+    }
+    match why.split_once(": ") {
+        Some((field, _)) => format!("{field}: {LEFT_OUT}").into(),
+        None => LEFT_OUT.into(),
+    }
 }
 
 /// An object that may be anything: what is no JSON does not show at all.

@@ -16,8 +16,8 @@ pub(crate) struct Record {
     pub(crate) caller: Option<String>,
     /// How it is known who asked.
     pub(crate) authenticated_by: &'static str,
-    /// Of the trace that the decision is part of; empty: none.
-    pub(crate) trace_id: String,
+    /// Ids of the trace and of the span that the decision is part of, if it is traced.
+    pub(crate) trace: Option<(String, String)>,
     pub(crate) took: Duration,
     pub(crate) question: Question,
 }
@@ -31,23 +31,43 @@ pub(crate) enum Question {
 }
 
 impl Record {
+    /// Memory it takes, about: as much as question and answer do on the wire.
+    pub(super) fn size(&self) -> usize {
+        fn sum<Q: prost::Message, A: prost::Message>(
+            asked: &Q,
+            answer: Result<&A, &(String, String)>,
+        ) -> usize {
+            asked.encoded_len() + answer.map_or_else(|(_, why)| why.len(), A::encoded_len)
+        }
+        size_of::<Self>()
+            + match &self.question {
+                Question::Admit(request, answer) => sum(&**request, answer.as_deref()),
+                Question::CheckFlow(request, answer) => sum(&**request, answer.as_deref()),
+                Question::Authorize(request, answer) => sum(&**request, answer.as_deref()),
+            }
+    }
+
     /// As a JSON object.
     pub(super) fn to_json(&self, redaction: Redaction) -> Map<String, Value> {
-        let Self { at, id, caller, authenticated_by, trace_id, took, question } = self;
+        let Self { at, id, caller, authenticated_by, trace, took, question } = self;
         let mut object = Map::new();
         object.insert("time".to_owned(), rfc3339(*at).into());
         object.insert("decision_id".to_owned(), id.as_str().into());
         let (rpc, asked, answer) = match question {
-            Question::Admit(request, answer) => {
-                ("Admit", question::admit(request, redaction), answered(answer.as_deref(), admitted))
-            }
-            Question::CheckFlow(request, answer) => {
-                ("CheckFlow", question::check_flow(request, redaction), answered(answer.as_deref(), flowed))
-            }
+            Question::Admit(request, answer) => (
+                "Admit",
+                question::admit(request, redaction),
+                answered(answer.as_deref(), redaction, admitted),
+            ),
+            Question::CheckFlow(request, answer) => (
+                "CheckFlow",
+                question::check_flow(request, redaction),
+                answered(answer.as_deref(), redaction, flowed),
+            ),
             Question::Authorize(request, answer) => (
                 "Authorize",
                 question::authorize(request, redaction),
-                answered(answer.as_deref(), authorized),
+                answered(answer.as_deref(), redaction, authorized),
             ),
         };
         object.insert("rpc".to_owned(), rpc.into());
@@ -56,8 +76,9 @@ impl Record {
             object.insert("question".to_owned(), asked);
         }
         object.insert("caller".to_owned(), json!({"name": caller, "authenticated_by": authenticated_by}));
-        if !trace_id.is_empty() {
+        if let Some((trace_id, span_id)) = trace {
             object.insert("trace_id".to_owned(), trace_id.as_str().into());
+            object.insert("span_id".to_owned(), span_id.as_str().into());
         }
         object.insert("duration_seconds".to_owned(), took.as_secs_f64().into());
         object
@@ -66,11 +87,15 @@ impl Record {
 
 fn answered<A>(
     answer: Result<&A, &(String, String)>,
+    redaction: Redaction,
     tell: impl Fn(&A) -> Map<String, Value>,
 ) -> Map<String, Value> {
     match answer {
         Ok(answer) => tell(answer),
-        Err((code, why)) => map(json!({"verdict": "error", "status": code, "reason": why})),
+        Err((code, why)) => {
+            let why = question::refusal(code, why, redaction);
+            map(json!({"verdict": "error", "status": code, "reason": why}))
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use file_rotate::compression::Compression;
 use file_rotate::suffix::AppendCount;
 use file_rotate::{ContentLimit, FileRotate};
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
+use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
 use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
 use serde_json::{Map, Value};
 
@@ -84,8 +85,10 @@ impl Sink {
                 sent.set_event_name("gavel.decision");
                 sent.set_severity_number(Severity::Info);
                 sent.add_attribute("decision_id", record.id.clone());
-                if !record.trace_id.is_empty() {
-                    sent.add_attribute("trace_id", record.trace_id.clone());
+                if let Some((trace, span)) = &record.trace
+                    && let (Ok(trace), Ok(span)) = (TraceId::from_hex(trace), SpanId::from_hex(span))
+                {
+                    sent.set_trace_context(trace, span, Some(TraceFlags::SAMPLED));
                 }
                 sent.set_body(AnyValue::from(serde_json::to_string(object)?));
                 logger.emit(sent);

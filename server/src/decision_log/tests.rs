@@ -66,7 +66,7 @@ fn record(request: pb::AdmitRequest) -> Record {
         id: "id-1".to_owned(),
         caller: Some("webhook".to_owned()),
         authenticated_by: "token",
-        trace_id: "abc".to_owned(),
+        trace: Some(("abc".to_owned(), "def".to_owned())),
         took: Duration::from_micros(12),
         question: Question::Admit(Box::new(request), Ok(Box::new(answer))),
     }
@@ -82,7 +82,7 @@ fn what_a_record_tells() {
     assert_eq!(told["revision"], 7);
     assert_eq!(told["violations"][0]["policy"], "restricted");
     assert_eq!(told["caller"], json!({"name": "webhook", "authenticated_by": "token"}));
-    assert_eq!(told["trace_id"], "abc");
+    assert_eq!((&told["trace_id"], &told["span_id"]), (&"abc".into(), &"def".into()));
     assert_eq!(told["duration_seconds"], 12e-6);
     let object = &told["question"]["object"];
     assert_eq!(object["metadata"]["name"], "web");
@@ -119,11 +119,17 @@ fn what_is_left_out() {
         }),
         ..Default::default()
     };
-    let failure = Err(("InvalidArgument".to_owned(), "port".to_owned()));
+    // What is wrong with a question quotes it.
+    let why = "source.ip: \"SECRET\" is not an IP address";
+    let failure = Err(("InvalidArgument".to_owned(), why.to_owned()));
     let question = Question::CheckFlow(Box::new(labels), failure);
     let told = Value::Object(Record { question, ..record(admission()) }.to_json(Redaction::Redacted));
     assert_eq!((&told["verdict"], &told["status"]), (&"error".into(), &"InvalidArgument".into()));
     assert_eq!(told["question"]["source"]["labels"]["labels"]["team"], "(redacted)");
+    assert_eq!(told["reason"], "source.ip: (redacted)");
+    assert_eq!(question::refusal("InvalidArgument", why, Redaction::Full), why);
+    assert_eq!(question::refusal("InvalidArgument", why, Redaction::None), "source.ip: (redacted)");
+    assert_eq!(question::refusal("Unavailable", "not ready: x", Redaction::None), "not ready: x");
 }
 
 #[test]
@@ -152,32 +158,45 @@ impl std::io::Write for Stuck {
 fn a_writer_that_is_stuck_costs_records_and_nothing_else() {
     let metrics = Arc::new(Metrics::new(true));
     let (go_on, told) = std::sync::mpsc::channel();
-    let writer = Writer::start(Sink::Lines(Box::new(Stuck(told))), 4, metrics.clone()).unwrap();
-    let log = DecisionLog {
-        mode: Mode::All,
-        redaction: Redaction::None,
-        writer: Some(writer),
-        metrics: metrics.clone(),
-    };
+    let log = log_into(Sink::Lines(Box::new(Stuck(told))), 4, &metrics);
     for _ in 0..100 {
         log.record(record(admission()));
     }
-    let scraped = || {
-        let publisher = crate::publisher::Publisher::new(["manifests".to_owned()]);
-        metrics.encode(&publisher).unwrap()
-    };
     // One is being written, four wait; the thread may have taken its first a little late.
-    let dropped = scraped()
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix(r#"gavel_decision_log_records_total{result="dropped"} "#)?.parse::<u64>().ok()
-        })
-        .unwrap();
+    let dropped = records(&metrics, "dropped");
     assert!((95..=96).contains(&dropped), "{dropped}");
     drop(go_on);
     drop(log);
-    let written = format!(r#"gavel_decision_log_records_total{{result="written"}} {}"#, 100 - dropped);
-    assert!(scraped().contains(&written), "{}", scraped());
+    assert_eq!(records(&metrics, "written"), 100 - dropped);
+}
+
+#[test]
+fn what_waits_takes_no_more_memory_than_it_may() {
+    let metrics = Arc::new(Metrics::new(true));
+    let (go_on, told) = std::sync::mpsc::channel();
+    let log = log_into(Sink::Lines(Box::new(Stuck(told))), 100, &metrics);
+    let object: bytes::Bytes = vec![b' '; 8 << 20].into();
+    for _ in 0..20 {
+        log.record(record(pb::AdmitRequest { object: object.clone(), ..admission() }));
+    }
+    // Eight objects have as many bytes as may wait, and their records some more. What is written counts until it is.
+    assert_eq!(records(&metrics, "dropped"), 20 - 7);
+    drop(go_on);
+    drop(log);
+    assert_eq!(records(&metrics, "written"), 7);
+}
+
+fn log_into(sink: Sink, waiting: usize, metrics: &Arc<Metrics>) -> DecisionLog {
+    let writer = Some(Writer::start(sink, waiting, metrics.clone()).unwrap());
+    DecisionLog { mode: Mode::All, redaction: Redaction::None, writer, metrics: metrics.clone() }
+}
+
+/// How many records there are of which this became.
+fn records(metrics: &Metrics, result: &str) -> u64 {
+    let publisher = crate::publisher::Publisher::new(["manifests".to_owned()]);
+    let scraped = metrics.encode(&publisher).unwrap();
+    let line = format!("gavel_decision_log_records_total{{result=\"{result}\"}} ");
+    scraped.lines().find_map(|scraped| scraped.strip_prefix(&line)?.parse().ok()).unwrap()
 }
 
 #[test]

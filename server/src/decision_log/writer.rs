@@ -1,16 +1,17 @@
 //! The thread that writes. Nobody else waits for a disk, a pipe or a receiver.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use super::PATIENCE;
 use super::question::Redaction;
 use super::record::Record;
 use super::sink::Sink;
+use super::{PATIENCE, WAITING_BYTES};
 use crate::metrics::{Metrics, RecordResult};
 
 /// How long what was written may wait for more before it is handed on.
@@ -21,9 +22,40 @@ const RARELY: Duration = Duration::from_secs(60);
 /// The end of the queue that records go into.
 #[derive(Debug)]
 pub(super) struct Writer {
-    queue: Option<SyncSender<(Record, Redaction)>>,
+    queue: Option<SyncSender<Waiting>>,
+    /// Bytes of what waits.
+    held: Arc<AtomicUsize>,
     /// Locked by nobody but the end.
     ended: Mutex<Receiver<()>>,
+}
+
+/// A record that waits to be written.
+#[derive(Debug)]
+struct Waiting {
+    record: Record,
+    redaction: Redaction,
+    _room: Room,
+}
+
+/// Memory that a record may take, until this is dropped.
+#[derive(Debug)]
+struct Room {
+    held: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Room {
+    fn take(held: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
+        let most = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= WAITING_BYTES);
+        held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, most).ok()?;
+        Some(Self { held: held.clone(), bytes })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Writer {
@@ -41,12 +73,14 @@ impl Writer {
                 let _ = ends.send(());
             })
             .context("the decision log's thread cannot be started")?;
-        Ok(Self { queue: Some(queue), ended: Mutex::new(ended) })
+        Ok(Self { queue: Some(queue), held: Arc::default(), ended: Mutex::new(ended) })
     }
 
     /// Has a record written; false when there is no room for it.
     pub(super) fn write(&self, record: Record, redaction: Redaction) -> bool {
-        self.queue.as_ref().is_some_and(|queue| queue.try_send((record, redaction)).is_ok())
+        let Some(queue) = &self.queue else { return false };
+        Room::take(&self.held, record.size())
+            .is_some_and(|room| queue.try_send(Waiting { record, redaction, _room: room }).is_ok())
     }
 }
 
@@ -60,7 +94,7 @@ impl Drop for Writer {
     }
 }
 
-fn write(mut sink: Sink, records: &Receiver<(Record, Redaction)>, metrics: &Metrics) {
+fn write(mut sink: Sink, records: &Receiver<Waiting>, metrics: &Metrics) {
     let mut told: Option<Instant> = None;
     let mut failed = |why: &str| {
         metrics.recorded(RecordResult::Failed);
@@ -78,7 +112,7 @@ fn write(mut sink: Sink, records: &Receiver<(Record, Redaction)>, metrics: &Metr
             Some(since) => records.recv_timeout(LINGER.saturating_sub(since.elapsed())),
         };
         match next {
-            Ok((record, redaction)) => {
+            Ok(Waiting { record, redaction, _room }) => {
                 // FileRotate panics where a disk is full when it begins another file.
                 let object = record.to_json(redaction);
                 match catch_unwind(AssertUnwindSafe(|| sink.write(&record, &object))) {

@@ -201,7 +201,7 @@ fn record<Q: Question>(
             Some(gavel_access::Method::Token) => "token",
             Some(gavel_access::Method::Local) | None => "nothing",
         },
-        trace_id: span.map(|span| span.ids().0).unwrap_or_default(),
+        trace: span.map(Span::ids),
         took,
         question: question.logged(answer),
     }
