@@ -18,8 +18,10 @@ lint: ## Formatting and lints, as CI has them
 deny: ## Licences, sources and duplicate versions of the dependencies (needs cargo-deny)
 	cargo deny check bans licenses sources
 
-bench: ## Engine benchmarks
+bench: ## Benchmarks: decisions, who asks, what telemetry costs a call
 	cargo bench -p gavel-engine -p gavel-conformance
+	cargo bench -p gavel-access --bench access
+	cargo bench -p gavel-server --bench telemetry
 
 e2e: ## Scenarios against a real control plane (needs Go): make e2e, or make e2e NAME=tutorial
 	deploy/e2e/run $(NAME)

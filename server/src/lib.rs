@@ -23,4 +23,6 @@ pub mod status;
 mod wiring;
 
 pub use config::Config;
+#[doc(hidden)]
+pub use grpc::Direct;
 pub use run::{Running, Telling, start, start_telling};

@@ -1,6 +1,7 @@
 //! What every request passes: who asks, may they, is there room, and is there time.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,8 +52,8 @@ pub(super) struct Gate {
 
 /// What is asked, by the path of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Asked {
-    rpc: Rpc,
+pub(super) struct Asked {
+    pub(super) rpc: Rpc,
     /// The right it takes; none for what anybody may ask.
     call: Option<Call>,
     /// A stream that lasts as long as its caller likes.
@@ -60,7 +61,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(path: &str) -> Self {
+    pub(super) fn of(path: &str) -> Self {
         let asked = |rpc, call| Self { rpc, call: Some(call), is_long: false };
         match path {
             "/gavel.v1.PolicyDecision/Admit" => asked(Rpc::Admit, Call::Admit),
@@ -94,7 +95,8 @@ impl Gate {
     async fn pass(mut self, mut request: Request<Incoming>) -> Response<AnswerBody> {
         let asked = Asked::of(request.uri().path());
         let mut ended = Ended::new(self.shared.metrics.clone(), asked.rpc);
-        ended.span = self.span(asked, &request);
+        let (shared, address) = (&self.shared, self.peer.address);
+        ended.span = span(&shared.tracing, asked, address, request.uri().path(), request.headers());
         if !asked.is_long {
             ended.counted = Some(self.peer.in_flight.enter());
         }
@@ -134,23 +136,6 @@ impl Gate {
         }
         let deadline = (asked.rpc == Rpc::Reflection).then(|| Box::pin(sleep_until(until)));
         response.map(|body| AnswerBody::new(body, ended, deadline))
-    }
-
-    /// The request's span, if it is traced: <https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/>.
-    fn span(&self, asked: Asked, request: &Request<Incoming>) -> Option<Span> {
-        // What does not decide is asked all the time, and tells nothing.
-        asked.call.filter(|_| !asked.is_long)?;
-        let tracing = &self.shared.tracing;
-        let path = request.uri().path().trim_start_matches('/');
-        let span = tracing.serve_named(|| path.to_owned(), request.headers())?;
-        let (service, method) = path.split_once('/').unwrap_or((path, ""));
-        span.set("rpc.system", "grpc");
-        span.set("rpc.service", service.to_owned());
-        span.set("rpc.method", method.to_owned());
-        if let Some(address) = self.peer.address {
-            span.set("client.address", address.ip().to_string());
-        }
-        Some(span)
     }
 
     /// How long the request may take, and whether its caller says so.
@@ -232,6 +217,28 @@ impl Gate {
         });
         too_much(why)
     }
+}
+
+/// The request's span, if it is traced: <https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/>.
+pub(super) fn span(
+    tracing: &Tracing,
+    asked: Asked,
+    address: Option<SocketAddr>,
+    path: &str,
+    headers: &HeaderMap,
+) -> Option<Span> {
+    // What does not decide is asked all the time, and tells nothing.
+    asked.call.filter(|_| !asked.is_long)?;
+    let path = path.trim_start_matches('/');
+    let span = tracing.serve_named(|| path.to_owned(), headers)?;
+    let (service, method) = path.split_once('/').unwrap_or((path, ""));
+    span.set("rpc.system", "grpc");
+    span.set("rpc.service", service.to_owned());
+    span.set("rpc.method", method.to_owned());
+    if let Some(address) = address {
+        span.set("client.address", address.ip().to_string());
+    }
+    Some(span)
 }
 
 /// A refusal that tells when to ask again.
