@@ -86,7 +86,7 @@ impl FromStr for Mode {
             (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
         match u32::from_str_radix(text, 8) {
             Ok(mode) if is_octal && mode <= 0o777 => Ok(Self(mode)),
-            _ => Err("must be octal, of three digits, such as 0660".to_owned()),
+            _ => Err("must be permissions in octal, such as 0660".to_owned()),
         }
     }
 }
