@@ -15,6 +15,7 @@ use super::frames::{
     CONTINUATION, DATA, END_HEADERS, HEADERS, HELLO, PING, RST_STREAM, SETTINGS, call, connect, frame,
     literal,
 };
+use super::headers;
 
 const ADMIT: &str = "/gavel.v1.PolicyDecision/Admit";
 const CHECK_FLOW: &str = "/gavel.v1.PolicyDecision/CheckFlow";
@@ -25,10 +26,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(super) type Attack = fn(SocketAddr) -> BoxFuture<'static, ()>;
 
 /// All of them, against a server in clear.
-pub(super) const ATTACKS: [(&str, Attack); 18] = [
+pub(super) const ATTACKS: [(&str, Attack); 20] = [
     ("silent connections", |address| Box::pin(silent(address))),
     ("a connection flood", |address| Box::pin(connections(address))),
     ("a byte of the preface now and then", |address| Box::pin(slow_preface(address))),
+    ("a byte of the headers now and then", |address| Box::pin(headers::slow(address))),
     ("a byte of the body now and then", |address| Box::pin(slow_body(address))),
     ("answers that are never read", |address| Box::pin(no_window(address))),
     ("a socket that is never read", |address| Box::pin(no_reading(address))),
@@ -37,6 +39,7 @@ pub(super) const ATTACKS: [(&str, Attack); 18] = [
     ("resets provoked of the server (CVE-2025-8671)", |address| Box::pin(made_you_reset(address))),
     ("a body without end", |address| Box::pin(endless_body(address))),
     ("huge headers", |address| Box::pin(huge_headers(address))),
+    ("a bomb of headers (CVE-2016-6581)", |address| Box::pin(headers::bomb(address))),
     ("a flood of CONTINUATION (CVE-2024-27316)", |address| Box::pin(continuations(address))),
     ("floods of SETTINGS, PING and empty DATA", |address| Box::pin(control_frames(address))),
     ("deep JSON", |address| Box::pin(messages(address, deep_json))),

@@ -7,6 +7,9 @@ use tokio::net::{TcpSocket, TcpStream};
 /// What every client begins with, and settings that say nothing.
 pub(super) const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 
+/// What every client begins with, up to its settings.
+pub(super) const WITHOUT_SETTINGS: &[u8] = HELLO.split_at(24).0;
+
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
 pub(super) const RST_STREAM: u8 = 3;
@@ -14,6 +17,7 @@ pub(super) const SETTINGS: u8 = 4;
 pub(super) const PING: u8 = 6;
 pub(super) const CONTINUATION: u8 = 9;
 pub(super) const END_HEADERS: u8 = 4;
+pub(super) const END_STREAM: u8 = 1;
 
 /// A frame.
 pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -43,6 +47,18 @@ pub(super) fn literal(block: &mut Vec<u8>, name: &str, value: &str) {
     block.push(0);
     text(block, name);
     text(block, value);
+}
+
+/// A header that gets into the table of those that are remembered, as its first: number 62.
+pub(super) fn kept(block: &mut Vec<u8>, name: &str, value: &str) {
+    block.push(0x40);
+    text(block, name);
+    text(block, value);
+}
+
+/// A header that is in a table already, by its number.
+pub(super) const fn indexed(number: u8) -> u8 {
+    0x80 | number
 }
 
 /// A string that is not compressed; its length is an integer with a prefix of seven bits.

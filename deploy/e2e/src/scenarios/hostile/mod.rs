@@ -5,10 +5,13 @@
 //! how much longer they take under attack is told, not tested: the two share this machine's processors.
 
 mod attacks;
+mod endings;
 mod frames;
+mod headers;
 mod tls;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -32,43 +35,82 @@ const CONNECTIONS: u64 = 256;
 /// What a connection may hold: its receive window, and buffers of HTTP/2 and TLS.
 const OF_A_CONNECTION: u64 = (1 << 20) + (256 << 10);
 
+/// Limits that are reached soon, so that what they end is seen to end.
+const LIMITS: [&str; 5] = [
+    "--handshake-seconds=1",
+    "--request-seconds=2",
+    "--max-wait-seconds=2",
+    "--max-connections-per-address=256",
+    "--max-held-bytes=67108864",
+];
+
 pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
-    let folder = &scenario.folder;
-    let manifests = folder.write("manifests.yaml", MANIFESTS)?;
-    let limits = [
-        "--handshake-seconds=1",
-        "--request-seconds=2",
-        "--max-wait-seconds=2",
-        "--max-connections-per-address=256",
-        "--max-held-bytes=67108864",
-    ];
+    let manifests = scenario.folder.write("manifests.yaml", MANIFESTS)?;
+    let mut figures = in_clear(scenario, &manifests).await?;
+    figures.extend(over_tls(scenario, &manifests).await?);
+    report(&figures);
+    Ok(())
+}
+
+/// What came of attacks, each with its name.
+type AllFigures = Vec<(&'static str, Figures)>;
+
+/// Attacks on a server that anybody may ask.
+async fn in_clear(scenario: &Scenario, manifests: &Path) -> anyhow::Result<AllFigures> {
+    let server = GavelServer::of_manifests(&scenario.folder, manifests, &LIMITS).await?;
+    let caller = Caller::new(&server, settings(&server)).await?;
     let mut figures = Vec::new();
-    let server = GavelServer::of_manifests(folder, &manifests, &limits).await?;
-    let caller = Caller::new(&server, TargetSettings::default()).await?;
     for (name, attack) in attacks::ATTACKS {
         figures.push((name, caller.beside(&server, name, attack).await?));
     }
+    endings::each(&server, endings::in_clear()).await?;
     well_afterwards(&server).await?;
+    Ok(figures)
+}
 
-    let authority = Authority::new(folder)?;
+/// Attacks on a server that wants to know who asks.
+async fn over_tls(scenario: &Scenario, manifests: &Path) -> anyhow::Result<AllFigures> {
+    let authority = Authority::new(&scenario.folder)?;
+    let keys = scenario.folder.write("keys.json", tls::KEYS)?;
     let mut flags = authority.server_flags()?;
     flags.push("--grant=user:caller=CheckFlow".to_owned());
-    flags.extend(limits.map(str::to_owned));
+    flags.extend([format!("--token-keys={}", keys.display()), format!("--token-issuer={}", tls::ISSUER)]);
+    flags.extend(LIMITS.map(str::to_owned));
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let secured = GavelServer::of_manifests(folder, &manifests, &flags).await?;
-    let settings = TargetSettings {
-        tls: Some(ClientFiles { ca: authority.file.clone(), cert_and_key: Some(authority.issue("caller")?) }),
-        ..Default::default()
+    let server = GavelServer::of_manifests(&scenario.folder, manifests, &flags).await?;
+    let settings = |cert_and_key| TargetSettings {
+        tls: Some(ClientFiles { ca: authority.file.clone(), cert_and_key }),
+        ..settings(&server)
     };
-    let caller = Caller::new(&secured, settings).await?;
+    let caller = Caller::new(&server, settings(Some(authority.issue("caller")?))).await?;
+    let stranger = Target::connect(&settings(None)).await?;
+    let mut figures = Vec::new();
     for (name, attack) in
         [("no TLS at all", tls::junk as attacks::Attack), ("handshakes that stall", tls::stalled)]
     {
-        figures.push((name, caller.beside(&secured, name, attack).await?));
+        figures.push((name, caller.beside(&server, name, attack).await?));
     }
-    well_afterwards(&secured).await?;
-    report(&figures);
-    Ok(())
+    let name = "tokens that nobody signed";
+    let tokens = |_| -> BoxFuture<'static, ()> { Box::pin(tls::tokens(stranger.clone())) };
+    figures.push((name, caller.beside(&server, name, tokens).await?));
+    let refused = server.metric("gavel_requests_rejected_total").await?;
+    let unauthenticated = refused.iter().find(|(labels, _)| labels.contains("unauthenticated"));
+    ensure!(unauthenticated.is_some_and(|(_, count)| *count > 0.0), "tokens were not refused: {refused:?}");
+    drop(stranger);
+    endings::each(&server, endings::over_tls()).await?;
+    well_afterwards(&server).await?;
+    Ok(figures)
+}
+
+/// How a server in clear is asked. An answer that takes longer than the deadline is a failure: what would starve the
+/// caller fails, what slows it down is told.
+fn settings(server: &GavelServer) -> TargetSettings {
+    TargetSettings {
+        address: server.address.to_string(),
+        connections: 2,
+        deadline: Duration::from_secs(5),
+        ..Default::default()
+    }
 }
 
 /// What came of one attack.
@@ -89,13 +131,7 @@ struct Caller {
 
 impl Caller {
     async fn new(server: &GavelServer, settings: TargetSettings) -> anyhow::Result<Self> {
-        let target = Target::connect(&TargetSettings {
-            address: server.address.to_string(),
-            connections: 2,
-            deadline: Duration::from_secs(5),
-            ..settings
-        })
-        .await?;
+        let target = Target::connect(&settings).await?;
         let pid = server.pid()?;
         let caller = Self { target, pid, resting: 0 };
         caller.phase().await?;
@@ -126,7 +162,7 @@ impl Caller {
         &self,
         server: &GavelServer,
         name: &str,
-        attack: fn(SocketAddr) -> BoxFuture<'static, ()>,
+        attack: impl Fn(SocketAddr) -> BoxFuture<'static, ()>,
     ) -> anyhow::Result<Figures> {
         process::forget_peak(self.pid)?;
         let (mut quiets, mut attackeds, mut descriptors) = (Vec::new(), Vec::new(), 0);
