@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use gavel_telemetry::Tracing;
-use opentelemetry_sdk::logs::SdkLoggerProvider;
+use gavel_telemetry::{Records, Tracing};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -65,7 +64,7 @@ pub struct Telling {
     /// Which requests are traced.
     pub tracing: Tracing,
     /// How decisions are sent by OTLP.
-    pub records: Option<SdkLoggerProvider>,
+    pub records: Option<Records>,
 }
 
 impl Default for Telling {

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use gavel_access::{Authenticator, Rights};
-use gavel_telemetry::Tracing;
+use gavel_telemetry::{Records, Tracing};
 use gavel_tls::{Event, Followed, ServerFiles, ServerTls};
-use opentelemetry_sdk::logs::SdkLoggerProvider;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, DecisionLogMode, DecisionLogQuestion, DecisionLogTarget};
@@ -141,7 +140,7 @@ pub(crate) fn service(
 pub(crate) fn decision_log(
     config: &Config,
     metrics: Arc<Metrics>,
-    records: Option<SdkLoggerProvider>,
+    records: Option<Records>,
 ) -> anyhow::Result<DecisionLog> {
     let telemetry = &config.telemetry;
     let mode = match telemetry.decision_log {

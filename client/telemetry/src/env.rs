@@ -10,6 +10,8 @@ pub(crate) struct Environment {
     traces: Option<bool>,
     has_endpoint: bool,
     metrics: Option<String>,
+    /// How many records may wait to be sent.
+    pub(crate) most_records: usize,
     pub(crate) sampling: Sampling,
 }
 
@@ -40,6 +42,11 @@ impl Environment {
                 traces,
                 has_endpoint: endpoints.into_iter().any(|name| get(name).is_some()),
                 metrics: get("OTEL_METRICS_EXPORTER"),
+                // What is no number is the default (specification, "Numeric value"); so does the SDK.
+                most_records: get("OTEL_BLRP_MAX_QUEUE_SIZE")
+                    .and_then(|value| value.parse().ok())
+                    .filter(|most| *most > 0)
+                    .unwrap_or(2048),
                 sampling,
             }),
             (exporter, sampling) => {

@@ -13,14 +13,15 @@ mod env;
 mod error;
 mod log;
 mod otlp;
+mod records;
 mod sampling;
 mod span;
 
 pub use error::Error;
+pub use records::{Ended, Records, Sender};
 pub use sampling::Sampling;
 pub use span::{Span, Tracing};
 
-use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 /// What to set up.
@@ -44,7 +45,7 @@ pub struct Settings<'a> {
 #[derive(Debug)]
 pub struct Telemetry {
     traces: Option<SdkTracerProvider>,
-    records: Option<SdkLoggerProvider>,
+    records: Option<Records>,
     tracing: Tracing,
 }
 
@@ -66,7 +67,11 @@ pub fn init(settings: &Settings<'_>) -> Result<Telemetry, Error> {
         }
         None
     };
-    let records = if settings.records { Some(otlp::records(endpoint, resource)?) } else { None };
+    let records = if settings.records {
+        Some(otlp::records(endpoint, resource, environment.most_records)?)
+    } else {
+        None
+    };
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -101,7 +106,7 @@ impl Telemetry {
     }
 
     /// Sends records by OTLP, if that was asked for.
-    pub fn records(&self) -> Option<SdkLoggerProvider> {
+    pub fn records(&self) -> Option<Records> {
         self.records.clone()
     }
 }
@@ -109,7 +114,7 @@ impl Telemetry {
 impl Drop for Telemetry {
     fn drop(&mut self) {
         let traces = self.traces.as_ref().map(SdkTracerProvider::shutdown);
-        let records = self.records.as_ref().map(SdkLoggerProvider::shutdown);
+        let records = self.records.as_ref().map(Records::shutdown);
         for ended in [traces, records].into_iter().flatten() {
             // The subscriber may be gone already.
             if let Err(error) = ended {

@@ -3,10 +3,9 @@
 
 use opentelemetry_otlp::{ExporterBuildError, LogExporter, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 
-use crate::Error;
+use crate::{Error, Records};
 
 /// Whose telemetry it is; `OTEL_RESOURCE_ATTRIBUTES` adds to it.
 pub(crate) fn resource(service: &'static str) -> Resource {
@@ -51,7 +50,7 @@ fn unusable(endpoint: Option<&str>, variables: &str, why: ExporterBuildError) ->
     Error::Exporter { setting: flag.unwrap_or_else(|| variables.to_owned()), why }
 }
 
-pub(crate) fn records(endpoint: Option<&str>, resource: Resource) -> Result<SdkLoggerProvider, Error> {
-    let exporter = log_exporter(endpoint)?;
-    Ok(SdkLoggerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+/// `most`: how many may wait.
+pub(crate) fn records(endpoint: Option<&str>, resource: Resource, most: usize) -> Result<Records, Error> {
+    Ok(Records::new(log_exporter(endpoint)?, resource, most))
 }

@@ -80,7 +80,7 @@ impl DecisionLog {
     pub(crate) fn record(&self, record: Record) {
         let Some(writer) = &self.writer else { return };
         if !writer.write(record, self.redaction) {
-            self.metrics.recorded(RecordResult::Dropped);
+            self.metrics.recorded(RecordResult::Dropped, 1);
         }
     }
 }

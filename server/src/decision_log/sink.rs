@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use file_rotate::compression::Compression;
 use file_rotate::suffix::AppendCount;
 use file_rotate::{ContentLimit, FileRotate};
-use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
+use gavel_telemetry::{Ended, Records, Sender};
+use opentelemetry::logs::{AnyValue, LogRecord as _, Severity};
 use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
-use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
 use serde_json::{Map, Value};
 
 use super::record::Record;
@@ -30,14 +30,14 @@ pub(crate) enum Target {
         keep: usize,
     },
     /// An OTLP receiver.
-    Otlp(SdkLoggerProvider),
+    Otlp(Records),
 }
 
 /// Where records go.
 pub(super) enum Sink {
     /// A JSON object a line.
     Lines(Box<dyn Write + Send>),
-    Otlp(SdkLogger),
+    Otlp(Sender),
 }
 
 impl fmt::Debug for Sink {
@@ -53,7 +53,7 @@ impl Target {
     pub(super) fn open(self) -> anyhow::Result<Sink> {
         Ok(match self {
             Target::Stdout => Sink::Lines(Box::new(io::BufWriter::new(io::stdout()))),
-            Target::Otlp(provider) => Sink::Otlp(provider.logger("gavel.decisions")),
+            Target::Otlp(records) => Sink::Otlp(records.sender("gavel.decisions")),
             Target::File { path, max_bytes, keep } => {
                 let limit = ContentLimit::BytesSurpassed(usize::try_from(max_bytes).unwrap_or(usize::MAX));
                 let mut options = std::fs::OpenOptions::new();
@@ -72,15 +72,17 @@ impl Target {
 }
 
 impl Sink {
-    pub(super) fn write(&mut self, record: &Record, object: &Map<String, Value>) -> io::Result<()> {
+    /// Writes a record, and tells whether that is all; else [`Sink::ended`] tells what became of it.
+    pub(super) fn write(&mut self, record: &Record, object: &Map<String, Value>) -> io::Result<bool> {
         match self {
             Sink::Lines(lines) => {
                 let mut line = serde_json::to_vec(object)?;
                 line.push(b'\n');
-                lines.write_all(&line)
+                lines.write_all(&line)?;
+                Ok(true)
             }
-            Sink::Otlp(logger) => {
-                let mut sent = logger.create_log_record();
+            Sink::Otlp(sender) => {
+                let mut sent = sender.record();
                 sent.set_timestamp(record.at);
                 sent.set_event_name("gavel.decision");
                 sent.set_severity_number(Severity::Info);
@@ -91,10 +93,23 @@ impl Sink {
                     sent.set_trace_context(trace, span, Some(TraceFlags::SAMPLED));
                 }
                 sent.set_body(AnyValue::from(serde_json::to_string(object)?));
-                logger.emit(sent);
-                Ok(())
+                sender.send(sent);
+                Ok(false)
             }
         }
+    }
+
+    /// What became of records that were on their way.
+    pub(super) fn ended(&self) -> Ended {
+        match self {
+            Sink::Lines(_) => Ended::default(),
+            Sink::Otlp(sender) => sender.ended(),
+        }
+    }
+
+    /// Whether there are records on their way.
+    pub(super) fn has_waiting(&self) -> bool {
+        matches!(self, Sink::Otlp(sender) if sender.has_waiting())
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use gavel_telemetry::Ended;
 
 use super::question::Redaction;
 use super::record::Record;
@@ -97,7 +98,7 @@ impl Drop for Writer {
 fn write(mut sink: Sink, records: &Receiver<Waiting>, metrics: &Metrics) {
     let mut told: Option<Instant> = None;
     let mut failed = |why: &str| {
-        metrics.recorded(RecordResult::Failed);
+        metrics.recorded(RecordResult::Failed, 1);
         if told.is_none_or(|at| at.elapsed() > RARELY) {
             told = Some(Instant::now());
             tracing::error!(why, "a record of the decision log cannot be written");
@@ -116,7 +117,8 @@ fn write(mut sink: Sink, records: &Receiver<Waiting>, metrics: &Metrics) {
                 // FileRotate panics where a disk is full when it begins another file.
                 let object = record.to_json(redaction);
                 match catch_unwind(AssertUnwindSafe(|| sink.write(&record, &object))) {
-                    Ok(Ok(())) => metrics.recorded(RecordResult::Written),
+                    Ok(Ok(true)) => metrics.recorded(RecordResult::Written, 1),
+                    Ok(Ok(false)) => {}
                     Ok(Err(error)) => failed(&error.to_string()),
                     Err(_) => failed("the next file cannot be begun"),
                 }
@@ -126,11 +128,15 @@ fn write(mut sink: Sink, records: &Receiver<Waiting>, metrics: &Metrics) {
                 if let Err(error) = sink.flush() {
                     failed(&error.to_string());
                 }
-                lies = None;
+                lies = sink.has_waiting().then(Instant::now);
                 if ended == RecvTimeoutError::Disconnected {
                     return;
                 }
             }
         }
+        // Exporters tell themselves why they cannot send.
+        let Ended { taken, lost } = sink.ended();
+        metrics.recorded(RecordResult::Written, taken);
+        metrics.recorded(RecordResult::Failed, lost);
     }
 }

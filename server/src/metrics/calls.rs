@@ -170,7 +170,7 @@ impl Calls {
         self.reload_failures.inc();
     }
 
-    pub(super) fn recorded(&self, result: RecordResult) {
-        self.records[result as usize].inc();
+    pub(super) fn recorded(&self, result: RecordResult, records: u64) {
+        self.records[result as usize].inc_by(records);
     }
 }

@@ -85,9 +85,9 @@ impl Metrics {
         self.calls.reload_failed();
     }
 
-    /// A record of the decision log was written, or not.
-    pub(crate) fn recorded(&self, result: RecordResult) {
-        self.calls.recorded(result);
+    /// So many records of the decision log were written, or not.
+    pub(crate) fn recorded(&self, result: RecordResult, records: u64) {
+        self.calls.recorded(result, records);
     }
 
     /// A snapshot was built.

@@ -11,6 +11,7 @@ mod decision_log;
 mod drain;
 mod grpc;
 mod limits;
+mod metrics;
 mod process;
 mod reload;
 mod support;

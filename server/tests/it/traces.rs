@@ -1,6 +1,7 @@
 //! Traces and decisions by OTLP, of the program itself, to a receiver that keeps what it gets.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,18 +16,19 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
-use crate::support::{FLOWS, binary, flow};
+use crate::support::{FLOWS, binary, flow, get};
 
 /// Keeps what it gets.
 #[derive(Clone, Debug, Default)]
 struct Receiver {
     spans: Arc<Mutex<Vec<Span>>>,
-    records: Arc<Mutex<Vec<String>>>,
+    records: Arc<Mutex<Vec<LogRecord>>>,
 }
 
 #[tonic::async_trait]
@@ -50,11 +52,7 @@ impl LogsService for Receiver {
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
         let resources = request.into_inner().resource_logs;
         let records = resources.into_iter().flat_map(|one| one.scope_logs).flat_map(|one| one.log_records);
-        let bodies = records.filter_map(|record| match record.body?.value? {
-            Value::StringValue(text) => Some(text),
-            _ => None,
-        });
-        self.records.lock().unwrap().extend(bodies);
+        self.records.lock().unwrap().extend(records);
         Ok(Response::new(Default::default()))
     }
 }
@@ -73,11 +71,12 @@ impl Receiver {
     }
 }
 
-/// The program, asked a few questions and stopped; what it wrote to standard error.
+/// The program, asked a few questions (by its service, and by its address for probes and metrics) and stopped; what it
+/// wrote to standard error.
 async fn run(
     arguments: &[&str],
     variables: &[(&str, &str)],
-    ask: impl AsyncFn(&mut PolicyDecisionClient<Channel>),
+    ask: impl AsyncFn(&mut PolicyDecisionClient<Channel>, SocketAddr),
 ) -> String {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("flows.yaml"), FLOWS).unwrap();
@@ -92,13 +91,14 @@ async fn run(
         .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut read = String::new();
-    let address = loop {
+    let (address, admin) = loop {
         let line = lines.next().unwrap().unwrap();
         read.push_str(&line);
         read.push('\n');
         let told: serde_json::Value = serde_json::from_str(&line).unwrap();
         if told["fields"]["message"] == "started" {
-            break told["fields"]["listening"].as_str().unwrap().to_owned();
+            let address = |field: &str| told["fields"][field].as_str().unwrap().to_owned();
+            break (address("listening"), address("admin").parse().unwrap());
         }
     };
     let rest = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
@@ -113,12 +113,30 @@ async fn run(
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    ask(&mut client).await;
+    ask(&mut client, admin).await;
     drop(client);
     let pid = child.id().to_string();
     Command::new("kill").args(["-TERM", &pid]).status().unwrap();
     tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
     read + &rest.join().unwrap()
+}
+
+/// Sends records at once, and not once a second.
+const QUICKLY: [(&str, &str); 1] = [("OTEL_BLRP_SCHEDULE_DELAY", "20")];
+
+/// Waits until this became of so many records of the decision log.
+async fn wait_for_records(admin: SocketAddr, result: &str, records: u64) {
+    let line = format!("gavel_decision_log_records_total{{result=\"{result}\"}} {records}\n");
+    while !get(admin, "/metrics").await.1.contains(&line) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn body(record: &LogRecord) -> serde_json::Value {
+    match record.body.as_ref().and_then(|body| body.value.as_ref()) {
+        Some(Value::StringValue(text)) => serde_json::from_str(text).unwrap(),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn traced(flags: &str) -> Request<gavel_proto::v1::CheckFlowRequest> {
@@ -158,7 +176,7 @@ async fn a_callers_trace_is_continued_and_decisions_are_sent() {
         "0",
     ];
     let arguments = [&arguments[..], &["--decision-log-to", "otlp", "--log", "debug"]].concat();
-    let logs = run(&arguments, &[], async |client| {
+    let logs = run(&arguments, &QUICKLY, async |client, admin| {
         // Neither the caller nor the server wants this one.
         client.check_flow(flow("friend", "web", 80)).await.unwrap();
         client.check_flow(traced("00")).await.unwrap();
@@ -167,6 +185,7 @@ async fn a_callers_trace_is_continued_and_decisions_are_sent() {
         let mut wrong = traced("01");
         wrong.get_mut().port = 0;
         client.check_flow(wrong).await.unwrap_err();
+        wait_for_records(admin, "written", 2).await;
     })
     .await;
     let id = id.into_inner().unwrap();
@@ -193,8 +212,9 @@ async fn a_callers_trace_is_continued_and_decisions_are_sent() {
     assert!(calls.iter().any(|call| attribute(call, "rpc.grpc.status_code") == "3"), "{calls:?}");
     // The decision log has what is traced, with the same ids.
     let records = receiver.records.lock().unwrap().clone();
-    let records: Vec<serde_json::Value> =
-        records.iter().map(|record| serde_json::from_str(record).unwrap()).collect();
+    assert!(records.iter().all(|record| record.trace_id == call.trace_id), "{records:?}");
+    assert!(records.iter().any(|record| record.span_id == call.span_id), "{records:?}");
+    let records: Vec<serde_json::Value> = records.iter().map(body).collect();
     assert_eq!(records.len(), 2, "{records:?}");
     let record = records.iter().find(|record| record["decision_id"] == id.as_str()).unwrap();
     assert_eq!(record["trace_id"], "0af7651916cd43dd8448eb211c80319c");
@@ -214,7 +234,7 @@ async fn calls_without_a_trace_begin_one_by_the_usual_variables() {
         ("OTEL_TRACES_SAMPLER", "parentbased_always_on"),
         ("OTEL_SERVICE_NAME", "gavel-of-a-test"),
     ];
-    run(&[], &variables, async |client| {
+    run(&[], &variables, async |client, _| {
         client.check_flow(flow("friend", "web", 80)).await.unwrap();
         client.check_flow(traced("00")).await.unwrap();
     })
@@ -233,7 +253,7 @@ async fn a_receiver_that_is_not_there_holds_nobody_up() {
     let variables = [("OTEL_EXPORTER_OTLP_TIMEOUT", "500")];
     let arguments = ["--otlp-endpoint", &endpoint, "--trace-sample", "1"];
     let answered = Mutex::new(0);
-    run(&arguments, &variables, async |client| {
+    run(&arguments, &variables, async |client, _| {
         // More than its queue holds.
         for _ in 0..3000 {
             client.check_flow(flow("friend", "web", 80)).await.unwrap();
@@ -242,4 +262,30 @@ async fn a_receiver_that_is_not_there_holds_nobody_up() {
     })
     .await;
     assert_eq!(answered.into_inner().unwrap(), 3000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_nobody_takes_are_not_counted_as_written() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let arguments = ["--otlp-endpoint", &endpoint, "--trace-sample", "0"];
+    let arguments = [&arguments[..], &["--decision-log", "all", "--decision-log-to", "otlp"]].concat();
+    run(&arguments, &QUICKLY, async |client, admin| {
+        for _ in 0..3 {
+            client.check_flow(flow("friend", "web", 80)).await.unwrap();
+        }
+        let metrics = loop {
+            let (_, metrics) = get(admin, "/metrics").await;
+            let failed = "gavel_decision_log_records_total{result=\"failed\"} ";
+            let failed = metrics.lines().find_map(|line| line.strip_prefix(failed)?.parse::<u64>().ok());
+            // Those that were asked until it was ready are among them.
+            if failed.unwrap() >= 4 {
+                break metrics;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(metrics.contains("gavel_decision_log_records_total{result=\"written\"} 0\n"), "{metrics}");
+    })
+    .await;
 }
