@@ -1,9 +1,10 @@
 //! What is told of a call, and what that costs the one who asked: `cargo bench -p gavel-server --bench telemetry`.
 //!
 //! `decided` is the decision alone. The calls below it have everything but connection, limits and access: `metrics_alone`
-//! is a call of which nothing else is told, and what the others take more is telemetry. What threads of their own do
-//! with spans and records afterwards is in none of these figures; CPU time of whole servers is told by
-//! `gavel-loadtest telemetry-cost`. Instructions a call, which do not swing with what else the machine does:
+//! is a call of which nothing else is told, and what the others take more is telemetry. Threads of their own write
+//! records and send spans afterwards: that is in these figures only where such a thread takes the caller's core, as
+//! it does when it is woken and no other is idle. CPU time of whole servers is told by `gavel-loadtest telemetry-cost`.
+//! Instructions a call, without those threads, and whatever else the machine does:
 //!
 //! ```console
 //! $ valgrind --tool=callgrind --toggle-collect='*Direct*check_flow*' target/release/deps/telemetry-HASH \
