@@ -128,6 +128,7 @@ pub(crate) fn service(
         ids: DecisionIds::default(),
         admission: config.looks_at_admissions(),
         max_object_bytes: config.limits.max_object_bytes,
+        max_batch: config.limits.max_batch,
         max_wait: Duration::from_secs(config.max_wait_seconds),
         stop,
     }

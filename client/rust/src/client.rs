@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use gavel_proto::v1;
 use gavel_proto::v1::policy_decision_client::PolicyDecisionClient;
+use tokio_stream::Stream;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -92,6 +93,46 @@ impl Client {
     /// See [`Error`].
     pub async fn authorize(&self, request: v1::AuthorizeRequest) -> Result<v1::AuthorizeResponse, Error> {
         self.call(request, async |mut client, request| client.authorize(request).await).await
+    }
+
+    /// May these pods be created or updated? One snapshot answers all of them, in their order; each fails alone.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn batch_admit(&self, request: v1::BatchAdmitRequest) -> Result<v1::BatchAdmitResponse, Error> {
+        self.call(request, async |mut client, request| client.batch_admit(request).await).await
+    }
+
+    /// May these ends open connections? One snapshot answers all of them, in their order; each fails alone.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn batch_check_flow(
+        &self,
+        request: v1::BatchCheckFlowRequest,
+    ) -> Result<v1::BatchCheckFlowResponse, Error> {
+        self.call(request, async |mut client, request| client.batch_check_flow(request).await).await
+    }
+
+    /// Answers flow questions as they come, in their order, each by the snapshot that is current then; none has to be
+    /// answered before the next is asked. The deadline is for the beginning of the stream alone. A stream that ends with
+    /// an error, as when its connection has come of age, can be begun again with the questions it did not answer.
+    ///
+    /// # Errors
+    /// See [`Error`]. Asked once: whatever the stream of questions gave is not there to be sent again.
+    pub async fn stream_check_flow(
+        &self,
+        questions: impl Stream<Item = v1::StreamCheckFlowRequest> + Send + 'static,
+    ) -> Result<Streaming<v1::StreamCheckFlowResponse>, Error> {
+        let mut request = Request::new(questions);
+        self.secure.prepare(request.metadata_mut(), self.trace.as_ref());
+        let client = PolicyDecisionClient::new(self.connection.channel());
+        let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
+        match tokio::time::timeout(self.deadline, client.stream_check_flow(request)).await {
+            Ok(Ok(answers)) => Ok(answers.into_inner()),
+            Ok(Err(status)) => Err(Error::new(&status, &self.connection)),
+            Err(_) => Err(Error::Deadline(self.deadline)),
+        }
     }
 
     /// What are the answers made from?

@@ -29,6 +29,16 @@ pub struct Limits {
     )]
     pub max_object_bytes: usize,
 
+    /// Most questions in one request of BatchAdmit, BatchCheckFlow or StreamCheckFlow
+    #[arg(
+        long,
+        value_name = "N",
+        env = "GAVEL_MAX_BATCH",
+        default_value_t = 1000,
+        value_parser = up_to(MANY)
+    )]
+    pub max_batch: usize,
+
     /// Most bytes of a request's headers
     #[arg(
         long,

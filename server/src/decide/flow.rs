@@ -11,6 +11,15 @@ use tonic::Status;
 use super::Stages;
 use super::invalid::invalid;
 
+/// How much of an answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// All of it.
+    Full,
+    /// Verdicts and codes, without names and sentences.
+    Verdict,
+}
+
 /// Answers `CheckFlow`.
 ///
 /// # Errors
@@ -29,6 +38,19 @@ pub fn check_flow(
 pub fn check_flow_staged(
     snapshot: &Snapshot,
     request: &pb::CheckFlowRequest,
+    stages: &mut impl Stages,
+) -> Result<pb::CheckFlowResponse, Status> {
+    check_flow_in(snapshot, request, Detail::Full, stages)
+}
+
+/// The same, in as much detail as is wanted.
+///
+/// # Errors
+/// As [`check_flow`].
+pub fn check_flow_in(
+    snapshot: &Snapshot,
+    request: &pb::CheckFlowRequest,
+    detail: Detail,
     stages: &mut impl Stages,
 ) -> Result<pb::CheckFlowResponse, Status> {
     // Whoever loaded the snapshot has seen to the consistency.
@@ -54,20 +76,24 @@ pub fn check_flow_staged(
     let refuse = |FlowError { end, message }| invalid(end, message);
     let decision = snapshot.check_flow(&question).map_err(refuse)?;
     stages.decided();
+    let to_leg = match detail {
+        Detail::Full => to_leg,
+        Detail::Verdict => to_short_leg,
+    };
     let (mut egress, mut ingress) = (to_leg(&decision.egress), to_leg(&decision.ingress));
     if *explain {
         let (egress_rules, ingress_rules) = snapshot.network().trace_flow(&question).map_err(refuse)?;
         egress.rules = to_traces(&decision.egress, &egress_rules);
         ingress.rules = to_traces(&decision.ingress, &ingress_rules);
     }
-    let warnings = if decision.unknown_address {
+    let warnings = if decision.unknown_address && detail == Detail::Full {
         vec!["an end is a pod without a known address, so no ipBlock was held against it".to_owned()]
     } else {
         Vec::new()
     };
     Ok(pb::CheckFlowResponse {
         verdict: to_verdict(decision.allowed()).into(),
-        reason: reason(&decision),
+        reason: if detail == Detail::Full { reason(&decision) } else { String::new() },
         egress: Some(egress),
         ingress: Some(ingress),
         revision: snapshot.revision(),
@@ -115,15 +141,33 @@ fn to_verdict(allowed: bool) -> pb::Verdict {
     if allowed { pb::Verdict::Allow } else { pb::Verdict::Deny }
 }
 
+/// Takes out of an answer what [`Detail::Verdict`] does not have.
+pub fn leave_out_names(answer: &mut pb::CheckFlowResponse) {
+    for leg in [&mut answer.egress, &mut answer.ingress].into_iter().flatten() {
+        leg.isolating.clear();
+        leg.allowed_by = None;
+    }
+    answer.reason.clear();
+    answer.warnings.clear();
+}
+
 fn to_leg(leg: &Leg<'_>) -> pb::Leg {
     let policy = |index: usize| leg.isolating.get(index).map(|policy| to_policy(policy));
     pb::Leg {
-        verdict: to_verdict(leg.allowed).into(),
-        isolated: !leg.isolating.is_empty(),
         isolating: leg.isolating.iter().map(|policy| to_policy(policy)).collect(),
         allowed_by: leg
             .allowed_by
             .map(|(index, rule)| pb::RuleRef { policy: policy(index), rule: to_index(rule) }),
+        ..to_short_leg(leg)
+    }
+}
+
+fn to_short_leg(leg: &Leg<'_>) -> pb::Leg {
+    pb::Leg {
+        verdict: to_verdict(leg.allowed).into(),
+        isolated: !leg.isolating.is_empty(),
+        isolating: Vec::new(),
+        allowed_by: None,
         rules: Vec::new(),
         reason: match leg.reason {
             LegReason::NotIsolated => pb::LegReason::NotIsolated,

@@ -13,7 +13,7 @@ mod tests;
 
 pub use admit::{admit, admit_all, admit_staged};
 pub use authorize::{authorize, authorize_staged};
-pub use flow::{check_flow, check_flow_staged};
+pub use flow::{Detail, check_flow, check_flow_in, check_flow_staged, leave_out_names};
 pub(crate) use invalid::invalid;
 
 /// Is told how far an answer has come. There is no clock in here: whoever wants to know how long something took looks at

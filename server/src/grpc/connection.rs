@@ -62,7 +62,7 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (io, greeted) = Wire::new(io);
-    let in_flight = gate.peer.in_flight.clone();
+    let (in_flight, ending) = (gate.peer.in_flight.clone(), gate.peer.ending.clone());
     // Found stuck after two periods.
     let period = (gate.shared.request_time / 2).max(Duration::from_millis(1));
     let mut connection = pin!(http2(settings).serve_connection(TokioIo::new(io), gate));
@@ -93,11 +93,13 @@ where
                     return Ok(());
                 }
                 is_ending = true;
+                ending.cancel();
                 connection.as_mut().graceful_shutdown();
                 old.as_mut().reset(Instant::now() + settings.grace);
             }
             () = stop.cancelled(), if !is_ending => {
                 is_ending = true;
+                ending.cancel();
                 connection.as_mut().graceful_shutdown();
                 // Whoever told the server to stop knows how long it may take.
                 old.as_mut().reset(Instant::now() + NEVER);

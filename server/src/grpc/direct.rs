@@ -15,7 +15,7 @@ use tonic::{Code, Request, Response, Status};
 use super::ended::Ended;
 use super::gate::{Asked, span};
 use super::peer::Asker;
-use super::service::Service;
+use super::service;
 use crate::config::Config;
 use crate::metrics::{Decides, Metrics, Rpc, Verdict};
 use crate::publisher::Publisher;
@@ -25,7 +25,7 @@ use crate::wiring;
 /// Answers without a connection, limits and access.
 #[derive(Debug)]
 pub struct Direct {
-    service: Service,
+    service: service::Shared,
     tracing: Tracing,
 }
 
@@ -38,6 +38,7 @@ impl Direct {
         let metrics = Arc::new(Metrics::new(config.looks_at_admissions()));
         let log = wiring::decision_log(config, metrics.clone(), telling.records)?;
         let service = wiring::service(config, publisher, metrics, log, CancellationToken::new());
+        let service = service::Shared(Arc::new(service));
         Ok(Self { service, tracing: telling.tracing })
     }
 
@@ -77,10 +78,15 @@ impl Direct {
         answer: impl FnOnce(Request<Q>) -> F,
     ) -> Result<A, Status> {
         let asked = Asked::of(path);
-        let mut ended = Ended::new(self.service.metrics.clone(), asked.rpc);
+        let mut ended = Ended::new(self.service.0.metrics.clone(), asked.rpc);
         ended.span = span(&self.tracing, asked, None, path, headers);
         let mut request = Request::new(question);
-        request.extensions_mut().insert(Asker { caller: None, slot: None, span: ended.span.clone() });
+        request.extensions_mut().insert(Asker {
+            caller: None,
+            slot: None,
+            budget: None,
+            span: ended.span.clone(),
+        });
         let mut answer = std::pin::pin!(answer(request));
         // Ready at once: it waits for fresher snapshots alone, and those cannot come in the middle of a benchmark.
         let answered = match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -94,7 +100,7 @@ impl Direct {
     /// Counts a call that was answered, as all calls are.
     #[inline(never)]
     pub fn count(&self, took: Duration) {
-        let metrics = &self.service.metrics;
+        let metrics = &self.service.0.metrics;
         metrics.rpc_started();
         metrics.decided(Decides::CheckFlow, Verdict::Allow, took);
         metrics.rpc_ended(Rpc::CheckFlow, Code::Ok, took);
@@ -105,6 +111,6 @@ impl Direct {
     /// # Errors
     /// When they cannot be written.
     pub fn scrape(&self) -> Result<String, std::fmt::Error> {
-        self.service.metrics.encode(&self.service.publisher)
+        self.service.0.metrics.encode(&self.service.0.publisher)
     }
 }

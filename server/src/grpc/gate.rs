@@ -67,6 +67,11 @@ impl Asked {
             "/gavel.v1.PolicyDecision/Admit" => asked(Rpc::Admit, Call::Admit),
             "/gavel.v1.PolicyDecision/CheckFlow" => asked(Rpc::CheckFlow, Call::CheckFlow),
             "/gavel.v1.PolicyDecision/Authorize" => asked(Rpc::Authorize, Call::Authorize),
+            "/gavel.v1.PolicyDecision/BatchAdmit" => asked(Rpc::BatchAdmit, Call::Admit),
+            "/gavel.v1.PolicyDecision/BatchCheckFlow" => asked(Rpc::BatchCheckFlow, Call::CheckFlow),
+            "/gavel.v1.PolicyDecision/StreamCheckFlow" => {
+                Self { is_long: true, ..asked(Rpc::StreamCheckFlow, Call::CheckFlow) }
+            }
             "/gavel.v1.PolicyDecision/GetSnapshot" => asked(Rpc::GetSnapshot, Call::GetSnapshot),
             "/gavel.v1.PolicyDecision/WatchSnapshot" => {
                 Self { is_long: true, ..asked(Rpc::WatchSnapshot, Call::WatchSnapshot) }
@@ -114,7 +119,8 @@ impl Gate {
                 && let Some(call) = asked.call
             {
                 let (shared, caller) = (self.shared.clone(), asker.caller.clone());
-                request.extensions_mut().insert(Standing { shared, caller, call });
+                let ending = self.peer.ending.clone();
+                request.extensions_mut().insert(Standing { shared, caller, call, ending });
             }
             let slot = asker.slot.clone();
             request.extensions_mut().insert(asker);
@@ -152,7 +158,7 @@ impl Gate {
     async fn asker(&self, asked: Asked, headers: &HeaderMap) -> Result<Asker, Status> {
         let Some(call) = asked.call else {
             let slot = if asked.is_long { Some(self.stream(None)?) } else { None };
-            return Ok(Asker { caller: None, slot, span: None });
+            return Ok(Asker { caller: None, slot, budget: None, span: None });
         };
         let shared = &self.shared;
         let metrics = &shared.metrics;
@@ -171,7 +177,7 @@ impl Gate {
             access.check(caller, call, snapshot).map_err(refused_as(Rejection::Forbidden))?;
         }
         let slot = if asked.is_long { self.stream(caller.as_deref())? } else { self.enter(&budget)? };
-        Ok(Asker { caller, slot: Some(slot), span: None })
+        Ok(Asker { caller, slot: Some(slot), budget: Some(budget), span: None })
     }
 
     /// A place for a stream that lasts.
@@ -210,7 +216,7 @@ impl Gate {
 
     fn refused(&self, why: TooMuch) -> Status {
         self.shared.metrics.rejected(match why {
-            TooMuch::CallerRate { .. } => Rejection::CallerRate,
+            TooMuch::CallerRate { .. } | TooMuch::CallerBurst => Rejection::CallerRate,
             TooMuch::CallerInFlight => Rejection::CallerInFlight,
             TooMuch::InFlight => Rejection::InFlight,
             TooMuch::HeldBytes => Rejection::HeldBytes,
@@ -245,6 +251,9 @@ pub(super) fn span(
 pub(crate) fn too_much(why: TooMuch) -> Status {
     let message = match why {
         TooMuch::CallerRate { .. } => "this caller asks more often than it may",
+        TooMuch::CallerBurst => {
+            "this caller asks more questions at once than it ever may: send fewer in a batch"
+        }
         TooMuch::CallerInFlight => "this caller has more requests in flight than it may",
         TooMuch::InFlight => {
             "the server has too many requests in flight, and this caller more than its share"
@@ -253,7 +262,8 @@ pub(crate) fn too_much(why: TooMuch) -> Status {
             "the server holds too many bytes of requests, and this caller's are more than its share"
         }
     };
-    let details = ErrorDetails::with_retry_info(Some(why.retry()));
+    let details =
+        why.retry().map_or_else(ErrorDetails::new, |retry| ErrorDetails::with_retry_info(Some(retry)));
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
@@ -278,7 +288,7 @@ mod tests {
                 seen += 1;
             }
         }
-        assert!(seen >= 5);
+        assert!(seen >= 8);
         assert_eq!(
             Asked::of("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo").call,
             Some(Call::Reflection)

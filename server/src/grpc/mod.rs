@@ -2,12 +2,15 @@
 
 mod accept;
 mod access;
+mod batch;
 mod body;
 mod connection;
 mod consistency;
 mod deadline;
+mod deciding;
 mod direct;
 mod ended;
+mod flow_stream;
 mod gate;
 mod incoming;
 mod peer;
@@ -46,7 +49,9 @@ pub(crate) fn routes(
     };
     let mut routes = Routes::default();
     routes = routes
-        .add_service(PolicyDecisionServer::from_arc(service).max_decoding_message_size(max_request_bytes))
+        .add_service(
+            PolicyDecisionServer::new(service::Shared(service)).max_decoding_message_size(max_request_bytes),
+        )
         .add_service(
             tonic_health::pb::health_server::HealthServer::new(
                 tonic_health::server::HealthService::from_health_reporter(health),

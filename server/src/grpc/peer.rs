@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use gavel_access::{Call, Caller, Refusal};
 use gavel_engine::Snapshot;
 use gavel_telemetry::Span;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::gate::Shared;
@@ -26,6 +27,8 @@ pub(super) struct Peer {
     pub(super) identity: Identity,
     /// What it has asked and was not answered yet.
     pub(super) in_flight: Arc<InFlight>,
+    /// The connection takes no more requests, and ends with those it has.
+    pub(super) ending: CancellationToken,
 }
 
 /// Who is at the other end, as far as the connection tells.
@@ -45,7 +48,8 @@ impl Peer {
     pub(super) fn new(shared: &Shared, address: Option<SocketAddr>, identity: Identity) -> Self {
         let key = address.map_or(Key::Local, |address| Key::address(address.ip()));
         let budget = shared.callers.budget(&key);
-        Self { address, key, budget, identity, in_flight: Arc::default() }
+        let ending = CancellationToken::new();
+        Self { address, key, budget, identity, in_flight: Arc::default(), ending }
     }
 }
 
@@ -56,6 +60,8 @@ pub(crate) struct Asker {
     pub(crate) caller: Option<Arc<Caller>>,
     /// What the request has of the server.
     pub(super) slot: Option<Arc<Slot>>,
+    /// What its caller may ask a second.
+    pub(super) budget: Option<Arc<Budget>>,
     /// The request's span, if it is traced.
     pub(super) span: Option<Span>,
 }
@@ -68,6 +74,14 @@ impl Asker {
     pub(super) fn hold(&self, bytes: usize) -> Result<(), TooMuch> {
         self.slot.as_ref().map_or(Ok(()), |slot| slot.hold(bytes))
     }
+
+    /// Counts questions against what the caller may ask a second.
+    ///
+    /// # Errors
+    /// When these are too many.
+    pub(super) fn charge(&self, questions: usize) -> Result<(), TooMuch> {
+        self.budget.as_ref().map_or(Ok(()), |budget| budget.charge(questions))
+    }
 }
 
 /// What a stream looks at again while it lasts: a right may be revoked, and a certificate or token may expire.
@@ -76,6 +90,8 @@ pub(super) struct Standing {
     pub(super) shared: Arc<Shared>,
     pub(super) caller: Option<Arc<Caller>>,
     pub(super) call: Call,
+    /// Its connection is about to end.
+    pub(super) ending: CancellationToken,
 }
 
 impl Standing {

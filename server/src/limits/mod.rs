@@ -51,6 +51,8 @@ pub(crate) enum TooMuch {
         /// When the next one would be taken.
         retry: Duration,
     },
+    /// The caller asks more at once than it ever may.
+    CallerBurst,
     /// The caller has too many in flight.
     CallerInFlight,
     /// All callers together have too many in flight, and this one more than its share.
@@ -60,11 +62,12 @@ pub(crate) enum TooMuch {
 }
 
 impl TooMuch {
-    /// When to ask again.
-    pub(crate) fn retry(self) -> Duration {
+    /// When to ask again; none: it would be refused again.
+    pub(crate) fn retry(self) -> Option<Duration> {
         match self {
-            TooMuch::CallerRate { retry } => retry,
-            TooMuch::CallerInFlight | TooMuch::InFlight | TooMuch::HeldBytes => SOON,
+            TooMuch::CallerRate { retry } => Some(retry),
+            TooMuch::CallerBurst => None,
+            TooMuch::CallerInFlight | TooMuch::InFlight | TooMuch::HeldBytes => Some(SOON),
         }
     }
 }
@@ -116,13 +119,7 @@ impl Limits {
     /// When the caller, or all callers together, have too much.
     pub(crate) fn enter(self: &Arc<Self>, budget: &Arc<Budget>) -> Result<Slot, TooMuch> {
         // Requests that are refused later count, too.
-        if let Some(rate) = &budget.rate
-            && let Err(not_until) = rate.check()
-        {
-            return Err(TooMuch::CallerRate {
-                retry: not_until.wait_time_from(DefaultClock::default().now()),
-            });
-        }
+        budget.charge(1)?;
         self.enter_unrated(budget)
     }
 
@@ -154,6 +151,25 @@ impl Limits {
     }
 }
 
+impl Budget {
+    /// Counts questions against what the caller may ask a second.
+    ///
+    /// # Errors
+    /// When these are too many; then none of them counts.
+    pub(crate) fn charge(&self, questions: usize) -> Result<(), TooMuch> {
+        let Some(rate) = &self.rate else { return Ok(()) };
+        let Ok(questions) = u32::try_from(questions) else { return Err(TooMuch::CallerBurst) };
+        let Some(questions) = NonZeroU32::new(questions) else { return Ok(()) };
+        match rate.check_n(questions) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(not_until)) => {
+                Err(TooMuch::CallerRate { retry: not_until.wait_time_from(DefaultClock::default().now()) })
+            }
+            Err(_) => Err(TooMuch::CallerBurst),
+        }
+    }
+}
+
 /// A request that was let in.
 #[derive(Debug)]
 pub(crate) struct Slot {
@@ -177,11 +193,18 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let held = *self.held_bytes.get_mut();
+impl Slot {
+    /// Nothing is held any more: of a stream, what was asked so far has been answered.
+    pub(crate) fn settle(&self) {
+        let held = self.held_bytes.swap(0, Ordering::Relaxed);
         self.budget.held_bytes.fetch_sub(held, Ordering::Relaxed);
         self.limits.held_bytes.fetch_sub(held, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.settle();
         self.limits.in_flight.fetch_sub(1, Ordering::Relaxed);
         if self.budget.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.limits.active.fetch_sub(1, Ordering::Relaxed);

@@ -27,6 +27,9 @@ labels! {
         Admit = "Admit",
         CheckFlow = "CheckFlow",
         Authorize = "Authorize",
+        BatchAdmit = "BatchAdmit",
+        BatchCheckFlow = "BatchCheckFlow",
+        StreamCheckFlow = "StreamCheckFlow",
         GetSnapshot = "GetSnapshot",
         WatchSnapshot = "WatchSnapshot",
         /// `Check` of health.

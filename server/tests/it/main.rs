@@ -4,6 +4,7 @@
 
 mod access;
 mod admin;
+mod batch;
 mod certificates;
 mod cluster;
 mod config;

@@ -192,6 +192,38 @@ impl Balanced {
         .await
     }
 
+    /// May these pods be created or updated? One snapshot answers all of them, in their order; each fails alone.
+    ///
+    /// # Errors
+    /// As [`Balanced::admit`].
+    pub async fn batch_admit(
+        &self,
+        request: v1::BatchAdmitRequest,
+        options: impl Into<CallOptions>,
+    ) -> Result<v1::BatchAdmitResponse, Error> {
+        self.call(
+            request,
+            options.into(),
+            |mut client, request| async move { client.batch_admit(request).await },
+        )
+        .await
+    }
+
+    /// May these ends open connections? One snapshot answers all of them, in their order; each fails alone.
+    ///
+    /// # Errors
+    /// As [`Balanced::admit`].
+    pub async fn batch_check_flow(
+        &self,
+        request: v1::BatchCheckFlowRequest,
+        options: impl Into<CallOptions>,
+    ) -> Result<v1::BatchCheckFlowResponse, Error> {
+        self.call(request, options.into(), |mut client, request| async move {
+            client.batch_check_flow(request).await
+        })
+        .await
+    }
+
     /// The replicas that are known.
     pub fn replicas(&self) -> Vec<ReplicaStatus> {
         self.shared.replicas().iter().map(|replica| replica.status()).collect()

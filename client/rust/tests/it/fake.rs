@@ -9,6 +9,7 @@ use std::time::Duration;
 use gavel_client::v1 as pb;
 use gavel_proto::v1::policy_decision_server::{PolicyDecision, PolicyDecisionServer};
 use tokio::net::TcpListener;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::metadata::MetadataMap;
 use tonic::transport::ServerTlsConfig;
@@ -198,6 +199,41 @@ impl PolicyDecision for Service {
         request: Request<pb::AuthorizeRequest>,
     ) -> Result<Response<pb::AuthorizeResponse>, Status> {
         self.answer(&request, pb::AuthorizeResponse::default()).await
+    }
+
+    async fn batch_admit(
+        &self,
+        request: Request<pb::BatchAdmitRequest>,
+    ) -> Result<Response<pb::BatchAdmitResponse>, Status> {
+        self.answer(&request, pb::BatchAdmitResponse { revision: 7, ..Default::default() }).await
+    }
+
+    async fn batch_check_flow(
+        &self,
+        request: Request<pb::BatchCheckFlowRequest>,
+    ) -> Result<Response<pb::BatchCheckFlowResponse>, Status> {
+        self.answer(&request, pb::BatchCheckFlowResponse { revision: 7, ..Default::default() }).await
+    }
+
+    type StreamCheckFlowStream = std::pin::Pin<
+        Box<dyn tokio_stream::Stream<Item = Result<pb::StreamCheckFlowResponse, Status>> + Send>,
+    >;
+
+    async fn stream_check_flow(
+        &self,
+        request: Request<tonic::Streaming<pb::StreamCheckFlowRequest>>,
+    ) -> Result<Response<Self::StreamCheckFlowStream>, Status> {
+        self.answer(&request, ()).await?;
+        let mut first = 0;
+        let answers = request.into_inner().map(move |questions| {
+            let asked = questions?.questions.len();
+            let result = pb::check_flow_result::Result::Answer(pb::CheckFlowResponse::default());
+            let results = vec![pb::CheckFlowResult { result: Some(result) }; asked];
+            let answers = pb::StreamCheckFlowResponse { first, results, ..Default::default() };
+            first += asked as u64;
+            Ok(answers)
+        });
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn get_snapshot(

@@ -1,0 +1,143 @@
+//! `StreamCheckFlow`: questions as they come, answers in their order. There is no task and no channel behind it: whoever
+//! sends the answers asks for the next, so that a caller that does not read is not read from either.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use futures_util::{Stream, stream};
+use gavel_proto::v1 as pb;
+use prost::Message as _;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Status, Streaming};
+
+use super::batch::{to_detail, to_error};
+use super::gate::too_much;
+use super::peer::{Asker, Standing};
+use super::service::Service;
+use super::snapshot::to_duration;
+
+/// Answers of one message, about: more questions are not read before these have been sent.
+const ENOUGH: usize = 256;
+
+/// One stream.
+struct Flows {
+    service: Arc<Service>,
+    questions: Streaming<pb::StreamCheckFlowRequest>,
+    /// Read, and not answered yet.
+    next: Option<Result<pb::StreamCheckFlowRequest, Status>>,
+    asker: Option<Asker>,
+    standing: Option<Standing>,
+    /// The connection takes no more requests.
+    ending: CancellationToken,
+    /// How many were answered.
+    answered: u64,
+}
+
+/// The answers to the questions of a stream.
+pub(super) fn answer(
+    service: Arc<Service>,
+    request: Request<Streaming<pb::StreamCheckFlowRequest>>,
+) -> impl Stream<Item = Result<pb::StreamCheckFlowResponse, Status>> + Send {
+    let (_, extensions, questions) = request.into_parts();
+    let standing = extensions.get::<Standing>().cloned();
+    let ending = standing.as_ref().map(|standing| standing.ending.clone()).unwrap_or_default();
+    let asker = extensions.get::<Asker>().cloned();
+    let flows = Flows { service, questions, next: None, asker, standing, ending, answered: 0 };
+    stream::try_unfold(flows, |mut flows| async move {
+        Ok(flows.answers().await?.map(|answers| (answers, flows)))
+    })
+}
+
+impl Flows {
+    /// The answers to what has come meanwhile; none when there are no more questions.
+    ///
+    /// # Errors
+    /// Why the stream ends before its caller ended it.
+    async fn answers(&mut self) -> Result<Option<pb::StreamCheckFlowResponse>, Status> {
+        // The last answers have been sent.
+        if let Some(slot) = self.asker.as_ref().and_then(|asker| asker.slot.as_ref()) {
+            slot.settle();
+        }
+        let Some(mut message) = self.next().await? else { return Ok(None) };
+        // Of a stream, no time is left at which its caller would give up.
+        self.service.wait(message.consistency.as_ref(), &MetadataMap::new()).await?;
+        let published = self.service.published()?;
+        if let Some(standing) = &self.standing {
+            standing.check(Some(&published.snapshot))?;
+        }
+        let mut results = Vec::with_capacity(message.questions.len());
+        let mut since = Instant::now();
+        loop {
+            let detail = to_detail(message.detail)?;
+            match self.service.take(message.questions.len(), self.asker.as_ref(), false) {
+                Ok(()) => results.extend(message.questions.into_iter().map(|question| {
+                    self.service.flow_one(
+                        &published.snapshot,
+                        question,
+                        detail,
+                        self.asker.as_ref(),
+                        &mut since,
+                    )
+                })),
+                Err(status) => {
+                    let error = pb::check_flow_result::Result::Error(to_error(&status));
+                    let result = pb::CheckFlowResult { result: Some(error) };
+                    results.extend(std::iter::repeat_n(result, message.questions.len()));
+                }
+            }
+            if results.len() >= ENOUGH {
+                break;
+            }
+            // What has come already is answered along; a message that has to be waited for is the next one's.
+            let come = poll_fn(|cx| Poll::Ready(Pin::new(&mut self.questions).poll_next(cx))).await;
+            match come {
+                Poll::Ready(Some(Ok(more))) if more.consistency.is_none() => message = more,
+                Poll::Ready(Some(Ok(more))) => {
+                    self.next = Some(Ok(more));
+                    break;
+                }
+                // Whatever is wrong with what comes next: these are answered first.
+                Poll::Ready(Some(Err(status))) => {
+                    self.next = Some(Err(status));
+                    break;
+                }
+                // Asked again, it says so again.
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        let first = self.answered;
+        self.answered += results.len() as u64;
+        let answers = pb::StreamCheckFlowResponse {
+            first,
+            results,
+            revision: published.snapshot.revision(),
+            staleness: self.service.publisher.staleness().map(to_duration),
+        };
+        if let Some(asker) = &self.asker {
+            asker.hold(answers.encoded_len()).map_err(too_much)?;
+        }
+        Ok(Some(answers))
+    }
+
+    /// The next message, waited for.
+    ///
+    /// # Errors
+    /// When it cannot be read, and when the stream has to end.
+    async fn next(&mut self) -> Result<Option<pb::StreamCheckFlowRequest>, Status> {
+        if let Some(next) = self.next.take() {
+            return next.map(Some);
+        }
+        tokio::select! {
+            biased;
+            () = self.service.stop.cancelled() => Err(Status::unavailable("the server is stopping")),
+            () = self.ending.cancelled() => {
+                Err(Status::unavailable("the connection has come of age: go on by a new one"))
+            }
+            message = self.questions.message() => message,
+        }
+    }
+}
