@@ -90,6 +90,7 @@ const VALUES: &[(&str, &str)] = &[
     ("max-object-bytes", "4000000"),
     ("max-header-bytes", "2048"),
     ("max-held-bytes", "6000000"),
+    ("max-batch", "500"),
     ("max-connections", "40"),
     ("max-connections-per-address", "20"),
     ("max-concurrent-streams", "30"),
