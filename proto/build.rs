@@ -11,11 +11,16 @@ const FILES: [&str; 4] = [
     "gavel/v1/policy_decision.proto",
 ];
 
+/// A handful of strings: hashing them takes longer than comparing.
+const ANNOTATIONS: &str = ".gavel.v1.Annotations";
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in FILES {
         println!("cargo:rerun-if-changed={file}");
     }
-    for imported in ["gavel/v1/batch.proto", "gavel/v1/snapshot.proto", "gavel/v1/freshness.proto"] {
+    for imported in
+        ["gavel/v1/batch.proto", "gavel/v1/pod.proto", "gavel/v1/snapshot.proto", "gavel/v1/freshness.proto"]
+    {
         println!("cargo:rerun-if-changed={imported}");
     }
 
@@ -26,9 +31,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     tonic_prost_build::configure()
         .bytes(".gavel.v1.AdmitRequest")
+        .btree_map(ANNOTATIONS)
         .extern_path(".google.protobuf", "::pbjson_types")
         .compile_well_known_types(true)
         .compile_fds(descriptors)?;
-    pbjson_build::Builder::new().register_descriptors(&encoded)?.build(&[".gavel.v1"])?;
+    pbjson_build::Builder::new()
+        .register_descriptors(&encoded)?
+        .btree_map([ANNOTATIONS])
+        .build(&[".gavel.v1"])?;
     Ok(())
 }

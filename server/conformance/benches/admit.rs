@@ -5,10 +5,11 @@
 #![expect(clippy::expect_used, reason = "in a benchmark a panic is the report")]
 
 use divan::{Bencher, black_box};
-use gavel_engine::admission::{AdmitRequest, Operation, Phase};
-use gavel_engine::rbac::User;
 use gavel_engine::{Change, Snapshot};
+use gavel_proto::v1 as pb;
+use gavel_server::decide;
 use k8s_openapi::api::core::v1::Pod;
+use prost::Message as _;
 use serde_json::json;
 
 fn main() {
@@ -84,27 +85,42 @@ fn decode_into_k8s_openapi(bencher: Bencher<'_, '_>) {
     bencher.bench(|| serde_json::from_slice::<Pod>(black_box(&object)).expect("a pod"));
 }
 
+/// The question in the form of the wire; its pod as JSON, or as a message.
+fn question(typed: bool) -> pb::AdmitRequest {
+    let as_json = pb::AdmitRequest {
+        operation: pb::Operation::Create.into(),
+        namespace: "shop".into(),
+        user: Some(pb::UserInfo {
+            username: "system:serviceaccount:kube-system:replicaset-controller".into(),
+            groups: vec!["system:authenticated".into()],
+            ..Default::default()
+        }),
+        object: pod().into(),
+        ..Default::default()
+    };
+    if typed { gavel_conformance::typed::request_of(&as_json).expect("a pod") } else { as_json }
+}
+
+/// The answer to what has been read from the wire: of JSON, reading the pod is part of it.
+fn answer(bencher: Bencher<'_, '_>, policies: usize, typed: bool) {
+    let (question, snapshot) = (question(typed), snapshot(policies));
+    assert!(decide::admit(&snapshot, &question).expect("a pod").allowed);
+    bencher.bench(|| decide::admit(&snapshot, black_box(&question)));
+}
+
 #[divan::bench(args = [1, 10, 1000])]
-fn admit(bencher: Bencher<'_, '_>, policies: usize) {
-    let (object, snapshot) = (pod(), snapshot(policies));
-    let user = User {
-        name: "system:serviceaccount:kube-system:replicaset-controller".into(),
-        groups: vec!["system:authenticated".into()],
-    };
-    let request = AdmitRequest {
-        operation: Operation::Create,
-        group: "",
-        resource: "pods",
-        subresource: "",
-        namespace: "shop",
-        name: "",
-        user: &user,
-        object: &object,
-        old_object: None,
-        phase: Phase::MutateAndValidate,
-        explain: false,
-        sets_seccomp_fields: false,
-    };
-    assert!(snapshot.admit(&request).expect("a pod").allowed);
-    bencher.bench(|| snapshot.admit(black_box(&request)));
+fn admit_json(bencher: Bencher<'_, '_>, policies: usize) {
+    answer(bencher, policies, false);
+}
+
+#[divan::bench(args = [1, 10, 1000])]
+fn admit_typed(bencher: Bencher<'_, '_>, policies: usize) {
+    answer(bencher, policies, true);
+}
+
+/// Reading the question from the wire, which comes before its answer.
+#[divan::bench(args = [false, true])]
+fn read_from_wire(bencher: Bencher<'_, '_>, typed: bool) {
+    let bytes = question(typed).encode_to_vec();
+    bencher.bench(|| pb::AdmitRequest::decode(black_box(bytes.as_slice())));
 }

@@ -162,6 +162,8 @@ fn psp(case: &Value) -> anyhow::Result<Case> {
             set_seccomp_fields: false,
             subresource: text(request, "subresource"),
             resource: None,
+            pod: None,
+            old_pod: None,
         }))
     };
     let object = request.get("object").context("request.object")?;

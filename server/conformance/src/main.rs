@@ -1,11 +1,11 @@
-//! Runs a folder of cases whole: `conformance --dir PATH [--through engine,grpc,cli]`.
+//! Runs a folder of cases whole: `conformance --dir PATH [--through engine,grpc,cli,typed,grpc-typed]`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
-use gavel_conformance::{CommandLine, DecisionPoint, Engine, Grpc, cases, run::run};
+use gavel_conformance::{CommandLine, DecisionPoint, Engine, Grpc, Typed, cases, run::run};
 
 /// Asks cases whose answers Kubernetes gave, and tells which answers differ.
 #[derive(Debug, Parser)]
@@ -15,7 +15,7 @@ struct Arguments {
     dir: PathBuf,
 
     /// Who is asked
-    #[arg(long, value_delimiter = ',', default_value = "engine,grpc,cli")]
+    #[arg(long, value_delimiter = ',', default_value = "engine,grpc,cli,typed,grpc-typed")]
     through: Vec<Through>,
 
     /// The program `gavel`; without it the one beside this program
@@ -23,12 +23,19 @@ struct Arguments {
     gavel: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Through {
     Engine,
     Grpc,
     Cli,
+    /// The engine, with pods as messages
+    Typed,
+    /// A server, with pods as messages
+    GrpcTyped,
 }
+
+/// Those to whom only admissions are another question.
+const TYPED: [Through; 2] = [Through::Typed, Through::GrpcTyped];
 
 /// What may be in the folder. The folders of further policy kinds are not.
 const FILES: [&str; 3] = ["psp.jsonl.gz", "rbac.jsonl.gz", "netpol.jsonl.gz"];
@@ -67,7 +74,8 @@ fn all(arguments: &Arguments) -> anyhow::Result<usize> {
             set.extend(cases::read(path)?);
         }
         let questions: usize = set.iter().map(|case| case.questions.len()).sum();
-        for through in &arguments.through {
+        let has_admissions = |through| name.starts_with("psp") || !TYPED.contains(through);
+        for through in arguments.through.iter().filter(|through| has_admissions(through)) {
             let asked = decision_point(*through, arguments.gavel.as_deref())?;
             let outcome = run(&set, &*asked);
             for failure in outcome.failures.iter().take(20) {
@@ -87,6 +95,8 @@ fn decision_point(through: Through, gavel: Option<&Path>) -> anyhow::Result<Box<
     Ok(match through {
         Through::Engine => Box::new(Engine),
         Through::Grpc => Box::new(Grpc),
+        Through::Typed => Box::new(Typed { asked: Engine, name: "typed" }),
+        Through::GrpcTyped => Box::new(Typed { asked: Grpc, name: "grpc-typed" }),
         Through::Cli => {
             let beside = std::env::current_exe()?.with_file_name("gavel");
             let program = gavel.map_or(beside, Path::to_owned);

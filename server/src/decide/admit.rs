@@ -12,6 +12,7 @@ use tonic::Status;
 use super::Stages;
 use super::authorize::to_grant;
 use super::invalid::invalid;
+use super::pod;
 
 /// Answers `Admit`.
 ///
@@ -37,8 +38,8 @@ pub fn admit_staged(
         namespace,
         name,
         user,
-        object,
-        old_object,
+        object: _,
+        old_object: _,
         phase: _,
         explain,
         subresource,
@@ -46,6 +47,8 @@ pub fn admit_staged(
         // Whoever loaded the snapshot has seen to it.
         consistency: _,
         set_seccomp_fields,
+        pod: _,
+        old_pod: _,
     } = request;
     let operation = match request.operation() {
         pb::Operation::Create => Operation::Create,
@@ -69,11 +72,12 @@ pub fn admit_staged(
         None => ("", "pods"),
         Some(pb::GroupVersionResource { group, version: _, resource }) => (group.as_str(), resource.as_str()),
     };
+    let object = pod::object(request)?;
     let user = User { name: username.clone(), groups: groups.clone() };
     // The object's JSON is read by the engine, as far as policies look at it: that is part of deciding.
     stages.parsed();
     let decision = snapshot
-        .admit(&AdmitRequest {
+        .admit(AdmitRequest {
             operation,
             group,
             resource,
@@ -82,7 +86,6 @@ pub fn admit_staged(
             name,
             user: &user,
             object,
-            old_object: (!old_object.is_empty()).then_some(&**old_object),
             phase,
             explain: *explain,
             sets_seccomp_fields: *set_seccomp_fields,

@@ -7,6 +7,7 @@ mod admit;
 mod authorize;
 mod flow;
 mod invalid;
+mod pod;
 
 #[cfg(test)]
 mod tests;

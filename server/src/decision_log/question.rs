@@ -55,8 +55,13 @@ pub(super) fn admit(request: &pb::AdmitRequest, redaction: Redaction) -> Option<
         "subresource": request.subresource,
         "phase": request.phase().as_str_name(),
         "user": {"username": user.username, "groups": user.groups},
-        "object": object(&request.object, redaction),
     });
+    if let Value::Object(asked) = &mut asked {
+        match &request.pod {
+            Some(pod) => asked.insert("pod".to_owned(), message(pod, redaction)),
+            None => asked.insert("object".to_owned(), object(&request.object, redaction)),
+        };
+    }
     if let (Some(resource), Value::Object(asked)) = (&request.resource, &mut asked) {
         asked.insert("resource".to_owned(), json!({"group": resource.group, "resource": resource.resource}));
     }
@@ -106,6 +111,26 @@ pub(super) fn refusal<'w>(code: &str, why: &'w str, redaction: Redaction) -> Cow
     }
 }
 
+/// A pod that came as a message: the same of it shows as of one that came as JSON.
+fn message(pod: &pb::Pod, redaction: Redaction) -> Value {
+    let mut pod = pod.clone();
+    if redaction == Redaction::Full {
+        return json!(pod);
+    }
+    pod.fingerprint.clear();
+    if let Some(annotations) = pod.metadata.as_mut().and_then(|metadata| metadata.annotations.as_mut()) {
+        annotations.items.retain(|key, _| is_shown(key));
+    }
+    if let Some(spec) = &mut pod.spec {
+        for volume in &mut spec.volumes {
+            volume.projected.iter_mut().for_each(|source| source.sources.clear());
+        }
+        let lists = [&mut spec.init_containers, &mut spec.containers, &mut spec.ephemeral_containers];
+        lists.into_iter().flatten().for_each(|container| container.volume_mounts.clear());
+    }
+    json!(pod)
+}
+
 /// An object that may be anything: what is no JSON does not show at all.
 fn object(bytes: &[u8], redaction: Redaction) -> Value {
     let object: Value = serde_json::from_slice(bytes).unwrap_or(Value::Null);
@@ -150,9 +175,11 @@ fn volume(volume: &Value) -> Value {
     Value::Object(shown.collect())
 }
 
+fn is_shown(annotation: &str) -> bool {
+    ANNOTATIONS.iter().any(|prefix| annotation.starts_with(prefix)) || annotation == "kubernetes.io/psp"
+}
+
 fn shown_annotations(annotations: &Value) -> Map<String, Value> {
-    let is_shown =
-        |key: &str| ANNOTATIONS.iter().any(|prefix| key.starts_with(prefix)) || key == "kubernetes.io/psp";
     let Value::Object(annotations) = annotations else { return Map::new() };
     annotations
         .iter()

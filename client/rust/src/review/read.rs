@@ -146,6 +146,8 @@ fn question(request: &RawValue, review: &Bytes) -> Result<pb::AdmitRequest, Read
             resource,
         }),
         consistency: None,
+        pod: None,
+        old_pod: None,
     })
 }
 

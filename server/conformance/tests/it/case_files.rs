@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gavel_conformance::{Case, Engine, Grpc, cases, run::run};
+use gavel_conformance::{Case, Engine, Grpc, Typed, cases, run::run};
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("cases").join(name)
@@ -21,7 +21,13 @@ fn check(cases: &[Case], at_least: usize) {
 
 #[test]
 fn admissions() {
-    check(&cases::read(&path("psp.jsonl.gz")).unwrap(), 3000);
+    let cases = cases::read(&path("psp.jsonl.gz")).unwrap();
+    check(&cases, 3000);
+    let outcome = run(&cases, &Typed { asked: Engine, name: "typed" });
+    assert!(outcome.failures.is_empty(), "{}", outcome.failures.join("\n"));
+    let some: Vec<Case> = cases.iter().step_by(40).cloned().collect();
+    let outcome = run(&some, &Typed { asked: Grpc, name: "grpc-typed" });
+    assert!(outcome.failures.is_empty(), "{}", outcome.failures.join("\n"));
 }
 
 #[test]

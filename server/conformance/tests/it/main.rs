@@ -8,3 +8,4 @@ mod native;
 mod properties;
 mod slow;
 mod tidy;
+mod typed;

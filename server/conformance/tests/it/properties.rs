@@ -167,7 +167,7 @@ fn mutilated_pods_are_answered_or_refused() {
     assert!(refused > 1000, "{refused}");
 }
 
-fn pointers(value: &Value, at: String) -> Vec<String> {
+pub(crate) fn pointers(value: &Value, at: String) -> Vec<String> {
     let children: Vec<(String, &Value)> = match value {
         Value::Object(fields) => {
             fields.iter().map(|(key, value)| (key.replace('~', "~0").replace('/', "~1"), value)).collect()
@@ -182,7 +182,7 @@ fn pointers(value: &Value, at: String) -> Vec<String> {
     [vec![at], below].concat()
 }
 
-fn psp_cases() -> Vec<gavel_conformance::Case> {
+pub(crate) fn psp_cases() -> Vec<gavel_conformance::Case> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/psp.jsonl.gz");
     cases::read(&path).unwrap()
 }

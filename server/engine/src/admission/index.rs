@@ -50,7 +50,7 @@ impl Index {
     ///
     /// # Errors
     /// When the object is not JSON, or not a pod: see [`InvalidRequest`].
-    pub fn admit(&self, rbac: &rbac::Index, request: &AdmitRequest<'_>) -> Result<Decision, InvalidRequest> {
+    pub fn admit(&self, rbac: &rbac::Index, request: AdmitRequest<'_>) -> Result<Decision, InvalidRequest> {
         select::admit(self, rbac, request)
     }
 

@@ -7,7 +7,7 @@ use super::index::Index;
 use super::patch::patch;
 use super::pod::{PodView, Spec};
 use super::policy::CompiledPolicy;
-use super::request::AdmitRequest;
+use super::request::Question;
 use super::{Ledger, LedgerEntry, Outcome, UseGrant};
 use crate::rbac::{self, User};
 
@@ -29,7 +29,7 @@ pub(super) enum Won<'n> {
 pub(super) fn ledger(
     index: &Index,
     rbac: &rbac::Index,
-    request: &AdmitRequest<'_>,
+    request: &Question<'_>,
     pod: &PodView<'_>,
     spec: &Spec<'_>,
     hint: &str,
@@ -75,7 +75,7 @@ fn outcome(pod: &PodView<'_>, spec: &Spec<'_>, evaluation: Evaluation<'_>) -> Ou
 }
 
 /// The service account is asked for first, then the user (`isAuthorizedForPolicy`).
-fn grant(rbac: &rbac::Index, request: &AdmitRequest<'_>, account: &str, policy: &str) -> Option<UseGrant> {
+fn grant(rbac: &rbac::Index, request: &Question<'_>, account: &str, policy: &str) -> Option<UseGrant> {
     let of_account = || {
         let account = User::service_account(request.namespace, account);
         let grant = rbac.may_use(&account, request.namespace, policy)?;

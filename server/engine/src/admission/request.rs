@@ -1,5 +1,6 @@
 //! The question, and why it may be no question at all.
 
+use super::pod::PodView;
 use crate::rbac::User;
 
 /// Operation of an admission request.
@@ -27,6 +28,29 @@ pub enum Phase {
     Validate,
 }
 
+/// The object of a request, in one of two forms, to which the answers are the same.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of it a request, and a box costs more than a move"
+)]
+pub enum Object<'a> {
+    /// As JSON.
+    Json {
+        /// The pod.
+        object: &'a [u8],
+        /// The pod before an UPDATE.
+        old_object: Option<&'a [u8]>,
+    },
+    /// As somebody has read it already.
+    Typed {
+        /// The pod.
+        pod: PodView<'a>,
+        /// Whether an UPDATE changes nothing but what the garbage collector writes: it is not looked at then.
+        is_only_gc: bool,
+    },
+}
+
 /// The question: may this object be created or updated, by this user?
 #[derive(Clone, Debug)]
 pub struct AdmitRequest<'a> {
@@ -44,16 +68,24 @@ pub struct AdmitRequest<'a> {
     pub name: &'a str,
     /// Who asks.
     pub user: &'a User,
-    /// The pod, as JSON.
-    pub object: &'a [u8],
-    /// The pod before an UPDATE, as JSON.
-    pub old_object: Option<&'a [u8]>,
+    /// What is created or updated.
+    pub object: Object<'a>,
     /// Which half of admission.
     pub phase: Phase,
     /// Whether to fill [`Decision::ledger`](super::Decision::ledger).
     pub explain: bool,
     /// Whether the patch also sets the fields that seccomp annotations stand for. API servers did so up to Kubernetes
     /// 1.26, between the two phases (`applySeccompVersionSkew`); nodes of today look at fields alone.
+    pub sets_seccomp_fields: bool,
+}
+
+/// What a request asks besides its object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    pub namespace: &'a str,
+    pub name: &'a str,
+    pub user: &'a User,
+    pub explain: bool,
     pub sets_seccomp_fields: bool,
 }
 

@@ -12,9 +12,9 @@ use super::index::Index;
 use super::ledger::{Won, ledger};
 use super::overlay::Overlay;
 use super::patch::{CHOSEN, patch};
-use super::pod::{PodView, read};
+use super::pod::{PodView, complete, read};
 use super::policy::CompiledPolicy;
-use super::request::{AdmitRequest, InvalidRequest, Operation, Phase};
+use super::request::{AdmitRequest, InvalidRequest, Object, Operation, Phase, Question};
 use super::{Decision, Reason, Violation, gc_update, help};
 use crate::rbac::{self, Requester, Usable, User};
 use crate::text::quote;
@@ -26,7 +26,7 @@ const AUDIT_VALIDATE: &str = "podsecuritypolicy.policy.k8s.io/validate-policy";
 pub(super) fn admit(
     index: &Index,
     rbac: &rbac::Index,
-    request: &AdmitRequest<'_>,
+    request: AdmitRequest<'_>,
 ) -> Result<Decision, InvalidRequest> {
     let is_pod = request.group.is_empty() && request.resource == "pods" && request.subresource.is_empty();
     let is_looked_at = match (request.operation, request.phase) {
@@ -37,19 +37,34 @@ pub(super) fn admit(
     if !is_looked_at {
         return Ok(not_applicable(request.phase));
     }
-    let mut pod = read("object", request.object)?;
-    if let (Operation::Update, Some(old)) = (request.operation, request.old_object) {
-        read("oldObject", old)?;
-        if gc_update::is_only_gc(request.object, old, request.phase == Phase::MutateAndValidate) {
-            return Ok(not_applicable(request.phase));
+    let AdmitRequest {
+        operation, phase, object, namespace, name, user, explain, sets_seccomp_fields, ..
+    } = request;
+    let is_update = operation == Operation::Update;
+    let (mut pod, is_only_gc) = match object {
+        Object::Typed { pod, is_only_gc } => (complete("pod", pod)?, is_update && is_only_gc),
+        Object::Json { object, old_object } => {
+            let pod = read("object", object)?;
+            let is_only_gc = match old_object.filter(|_| is_update) {
+                Some(old) => {
+                    read("oldObject", old)?;
+                    gc_update::is_only_gc(object, old, phase == Phase::MutateAndValidate)
+                }
+                None => false,
+            };
+            (pod, is_only_gc)
         }
+    };
+    if is_only_gc {
+        return Ok(not_applicable(phase));
     }
+    let request = Question { namespace, name, user, explain, sets_seccomp_fields };
     let asker = Asker::new(index, rbac, request, &pod);
-    let mutated = if request.operation == Operation::Create && request.phase != Phase::Validate {
+    let mutated = if operation == Operation::Create && phase != Phase::Validate {
         let outcome = asker.try_policies(&pod, true);
         let decision = asker.mutated(&pod, &outcome);
         match outcome.won {
-            Some(win) if request.phase == Phase::MutateAndValidate => {
+            Some(win) if phase == Phase::MutateAndValidate => {
                 let name = win.name.to_string();
                 win.overlay.apply(&mut pod);
                 pod.annotate(CHOSEN, name);
@@ -69,7 +84,7 @@ pub(super) fn admit(
 struct Asker<'r> {
     index: &'r Index,
     rbac: &'r rbac::Index,
-    request: &'r AdmitRequest<'r>,
+    request: Question<'r>,
     usable: Usable,
 }
 
@@ -90,12 +105,7 @@ struct Win<'p> {
 }
 
 impl<'r> Asker<'r> {
-    fn new(
-        index: &'r Index,
-        rbac: &'r rbac::Index,
-        request: &'r AdmitRequest<'r>,
-        pod: &PodView<'_>,
-    ) -> Self {
+    fn new(index: &'r Index, rbac: &'r rbac::Index, request: Question<'r>, pod: &PodView<'_>) -> Self {
         let account = pod.spec.as_ref().map_or("", |spec| &*spec.service_account_name);
         let of_user = rbac.usable(request.user, request.namespace);
         let usable = if account.is_empty() {
@@ -234,7 +244,7 @@ impl<'r> Asker<'r> {
 
     fn ledger(&self, pod: &PodView<'_>, hint: &str, won: Won<'_>) -> Option<super::Ledger> {
         let spec = pod.spec.as_ref().filter(|_| self.request.explain)?;
-        Some(ledger(self.index, self.rbac, self.request, pod, spec, hint, won))
+        Some(ledger(self.index, self.rbac, &self.request, pod, spec, hint, won))
     }
 }
 

@@ -103,10 +103,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// See [`admission::InvalidRequest`].
-    pub fn admit(
-        &self,
-        request: &AdmitRequest<'_>,
-    ) -> Result<admission::Decision, admission::InvalidRequest> {
+    pub fn admit(&self, request: AdmitRequest<'_>) -> Result<admission::Decision, admission::InvalidRequest> {
         self.admission.admit(&self.rbac, request)
     }
 

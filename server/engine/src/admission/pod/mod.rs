@@ -1,8 +1,10 @@
-//! A pod as policies see it: only the fields that they look at, borrowed from the request's bytes.
+//! A pod as policies see it: only the fields that they look at, borrowed from the request.
 //!
-//! Objects may come as an API server sends them, or as somebody wrote them; what the API's defaulting and conversion
-//! would do to the fields at hand is done here (`pkg/apis/core/v1/defaults.go` and `conversion.go`).
+//! It is read from JSON, or filled in field by field by whoever has a pod already; what policies make of it is the same.
+//! Pods may come as an API server sends them, or as somebody wrote them; what the API's defaulting and conversion would
+//! do to the fields at hand is done here (`pkg/apis/core/v1/defaults.go` and `conversion.go`).
 
+mod projected;
 mod read;
 mod text;
 mod volume;
@@ -13,20 +15,25 @@ use serde::{Deserialize, Deserializer};
 
 use crate::object::meta::{nullable, nullable_list, nullable_objects, objects, optional_object};
 
-pub(super) use read::read;
-pub(super) use text::{Pairs, Text};
-pub(super) use volume::Volume;
+pub use projected::{ConfigMap, DownwardApi, FieldRef, Item, ProjectedSource, Token};
+pub(super) use read::{complete, read};
+pub use text::{Pairs, Text};
+pub use volume::{Volume, VolumeSource};
 
 /// `v1.Pod`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct PodView<'a> {
+pub struct PodView<'a> {
+    /// Empty, or `v1`.
     #[serde(borrow, deserialize_with = "nullable")]
     pub api_version: Text<'a>,
+    /// Empty, or `Pod`.
     #[serde(borrow, deserialize_with = "nullable")]
     pub kind: Text<'a>,
+    /// `None`: there is no such object in the pod, so that a patch has to make it.
     #[serde(borrow, deserialize_with = "optional_object")]
     pub metadata: Option<Metadata<'a>>,
+    /// A pod without is refused.
     #[serde(borrow, deserialize_with = "optional_object")]
     pub spec: Option<Spec<'a>>,
 }
@@ -34,12 +41,14 @@ pub(super) struct PodView<'a> {
 /// `metav1.ObjectMeta`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Metadata<'a> {
+pub struct Metadata<'a> {
+    /// `name`.
     #[serde(borrow, deserialize_with = "nullable")]
     pub name: Text<'a>,
+    /// `generateName`.
     #[serde(borrow, deserialize_with = "nullable")]
     pub generate_name: Text<'a>,
-    /// `None`: there is no such object in the JSON, so that a patch has to make it.
+    /// `None`: there is no such object in the pod, so that a patch has to make it.
     #[serde(borrow)]
     pub annotations: Option<Pairs<'a>>,
 }
@@ -47,28 +56,38 @@ pub(super) struct Metadata<'a> {
 /// `v1.PodSpec`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Spec<'a> {
+pub struct Spec<'a> {
+    /// `serviceAccountName`.
     #[serde(borrow, deserialize_with = "nullable")]
     pub service_account_name: Text<'a>,
     /// The deprecated alias of `serviceAccountName`.
     #[serde(borrow, deserialize_with = "nullable")]
     pub service_account: Text<'a>,
+    /// `hostNetwork`.
     #[serde(deserialize_with = "nullable")]
     pub host_network: bool,
+    /// `hostPID`.
     #[serde(rename = "hostPID", deserialize_with = "nullable")]
     pub host_pid: bool,
+    /// `hostIPC`.
     #[serde(rename = "hostIPC", deserialize_with = "nullable")]
     pub host_ipc: bool,
+    /// `runtimeClassName`.
     #[serde(borrow)]
     pub runtime_class_name: Option<Text<'a>>,
+    /// `None`: there is no such object, so that a patch has to make it.
     #[serde(borrow, deserialize_with = "optional_object")]
     pub security_context: Option<PodSecurityContext<'a>>,
+    /// `volumes`.
     #[serde(borrow, deserialize_with = "nullable_list")]
     pub volumes: Vec<Volume<'a>>,
+    /// `initContainers`.
     #[serde(borrow, deserialize_with = "objects")]
     pub init_containers: Vec<Container<'a>>,
+    /// `containers`.
     #[serde(borrow, deserialize_with = "objects")]
     pub containers: Vec<Container<'a>>,
+    /// `ephemeralContainers`.
     #[serde(borrow, deserialize_with = "objects")]
     pub ephemeral_containers: Vec<Container<'a>>,
 }
@@ -76,18 +95,25 @@ pub(super) struct Spec<'a> {
 /// `v1.PodSecurityContext`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct PodSecurityContext<'a> {
+pub struct PodSecurityContext<'a> {
+    /// `seLinuxOptions`.
     #[serde(borrow, deserialize_with = "optional_object")]
     pub se_linux_options: Option<SeLinux<'a>>,
+    /// `runAsUser`.
     pub run_as_user: Option<i64>,
+    /// `runAsGroup`.
     pub run_as_group: Option<i64>,
+    /// `runAsNonRoot`.
     pub run_as_non_root: Option<bool>,
     /// An empty list is not the same as none: only the latter is filled in.
     #[serde(deserialize_with = "optional_list")]
     pub supplemental_groups: Option<Vec<i64>>,
+    /// `fsGroup`.
     pub fs_group: Option<i64>,
+    /// `sysctls`.
     #[serde(borrow, deserialize_with = "nullable_objects")]
     pub sysctls: Vec<Sysctl<'a>>,
+    /// `seccompProfile`.
     #[serde(borrow, deserialize_with = "optional_object")]
     pub seccomp_profile: Option<Profile<'a>>,
     /// Of Kubernetes 1.30 and later; 1.24 only had the annotation.
@@ -98,13 +124,17 @@ pub(super) struct PodSecurityContext<'a> {
 /// `v1.Container` and `v1.EphemeralContainer`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Container<'a> {
+pub struct Container<'a> {
+    /// `name`.
     #[serde(borrow, deserialize_with = "nullable")]
     pub name: Text<'a>,
+    /// `ports`.
     #[serde(deserialize_with = "nullable_objects")]
     pub ports: Vec<Port>,
+    /// `volumeMounts`.
     #[serde(borrow, deserialize_with = "nullable_objects")]
     pub volume_mounts: Vec<VolumeMount<'a>>,
+    /// `None`: there is no such object, so that a patch has to make it.
     #[serde(borrow, deserialize_with = "optional_object")]
     pub security_context: Option<SecurityContext<'a>>,
 }
@@ -112,9 +142,11 @@ pub(super) struct Container<'a> {
 /// `v1.ContainerPort`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Port {
+pub struct Port {
+    /// `containerPort`.
     #[serde(deserialize_with = "nullable")]
     pub container_port: i32,
+    /// `hostPort`.
     #[serde(deserialize_with = "nullable")]
     pub host_port: i32,
 }
@@ -122,9 +154,11 @@ pub(super) struct Port {
 /// `v1.VolumeMount`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct VolumeMount<'a> {
+pub struct VolumeMount<'a> {
+    /// `name`.
     #[serde(borrow, deserialize_with = "nullable")]
     pub name: Text<'a>,
+    /// `readOnly`.
     #[serde(deserialize_with = "nullable")]
     pub read_only: bool,
 }
@@ -132,19 +166,29 @@ pub(super) struct VolumeMount<'a> {
 /// `v1.SecurityContext`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct SecurityContext<'a> {
+pub struct SecurityContext<'a> {
+    /// `capabilities`.
     #[serde(borrow, deserialize_with = "optional_object")]
     pub capabilities: Option<Capabilities<'a>>,
+    /// `privileged`.
     pub privileged: Option<bool>,
+    /// `seLinuxOptions`.
     #[serde(borrow, deserialize_with = "optional_object")]
     pub se_linux_options: Option<SeLinux<'a>>,
+    /// `runAsUser`.
     pub run_as_user: Option<i64>,
+    /// `runAsGroup`.
     pub run_as_group: Option<i64>,
+    /// `runAsNonRoot`.
     pub run_as_non_root: Option<bool>,
+    /// `readOnlyRootFilesystem`.
     pub read_only_root_filesystem: Option<bool>,
+    /// `allowPrivilegeEscalation`.
     pub allow_privilege_escalation: Option<bool>,
+    /// `procMount`.
     #[serde(borrow)]
     pub proc_mount: Option<Text<'a>>,
+    /// `seccompProfile`.
     #[serde(borrow, deserialize_with = "optional_object")]
     pub seccomp_profile: Option<Profile<'a>>,
     /// Of Kubernetes 1.30 and later; 1.24 only had the annotation.
@@ -155,9 +199,11 @@ pub(super) struct SecurityContext<'a> {
 /// `v1.Capabilities`. `None` is Go's nil slice, which is printed otherwise than an empty one.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Capabilities<'a> {
+pub struct Capabilities<'a> {
+    /// `add`.
     #[serde(borrow, deserialize_with = "optional_list")]
     pub add: Option<Vec<Text<'a>>>,
+    /// `drop`.
     #[serde(borrow, deserialize_with = "optional_list")]
     pub drop: Option<Vec<Text<'a>>>,
 }
@@ -165,13 +211,17 @@ pub(super) struct Capabilities<'a> {
 /// `v1.SELinuxOptions`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub(super) struct SeLinux<'a> {
+pub struct SeLinux<'a> {
+    /// `user`.
     #[serde(borrow, deserialize_with = "nullable")]
     pub user: Text<'a>,
+    /// `role`.
     #[serde(borrow, deserialize_with = "nullable")]
     pub role: Text<'a>,
+    /// `type`.
     #[serde(rename = "type", borrow, deserialize_with = "nullable")]
     pub type_: Text<'a>,
+    /// `level`.
     #[serde(borrow, deserialize_with = "nullable")]
     pub level: Text<'a>,
 }
@@ -179,9 +229,11 @@ pub(super) struct SeLinux<'a> {
 /// `v1.SeccompProfile` and `v1.AppArmorProfile`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Profile<'a> {
+pub struct Profile<'a> {
+    /// `type`.
     #[serde(rename = "type", borrow, deserialize_with = "nullable")]
     pub type_: Text<'a>,
+    /// `localhostProfile`.
     #[serde(borrow)]
     pub localhost_profile: Option<Text<'a>>,
 }
@@ -201,7 +253,8 @@ impl Profile<'_> {
 /// `v1.Sysctl`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Sysctl<'a> {
+pub struct Sysctl<'a> {
+    /// `name`.
     #[serde(borrow, deserialize_with = "nullable")]
     pub name: Text<'a>,
 }

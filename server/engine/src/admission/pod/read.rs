@@ -9,23 +9,34 @@ use crate::object::meta::Object;
 /// # Errors
 /// When the bytes are no JSON, or no pod, with the path of the field that is to blame.
 pub(in crate::admission) fn read<'a>(field: &str, bytes: &'a [u8]) -> Result<PodView<'a>, InvalidRequest> {
-    let refuse = |path: &str, message: String| InvalidRequest {
-        field: if path.is_empty() { field.to_owned() } else { format!("{field}.{path}") },
-        message,
-    };
     if bytes.is_empty() {
-        return Err(refuse("", "must be set: the pod, as JSON".to_owned()));
+        return Err(refuse(field, "", "must be set: the pod, as JSON".to_owned()));
     }
     // Where the error is costs time to keep track of, so it is only asked when there is one.
-    let Object(mut pod): Object<PodView<'a>> =
-        serde_json::from_slice(bytes).map_err(|_| why(field, bytes))?;
+    let Object(pod): Object<PodView<'a>> = serde_json::from_slice(bytes).map_err(|_| why(field, bytes))?;
+    complete(field, pod)
+}
+
+fn refuse(field: &str, path: &str, message: String) -> InvalidRequest {
+    let field = if path.is_empty() { field.to_owned() } else { format!("{field}.{path}") };
+    InvalidRequest { field, message }
+}
+
+/// Checks and defaults a pod, wherever it came from; `field` is what the request calls it.
+///
+/// # Errors
+/// When it is no pod that could be.
+pub(in crate::admission) fn complete<'a>(
+    field: &str,
+    mut pod: PodView<'a>,
+) -> Result<PodView<'a>, InvalidRequest> {
     let version_is_wrong = !pod.api_version.is_empty() && &*pod.api_version != "v1";
     if version_is_wrong || !pod.kind.is_empty() && &*pod.kind != "Pod" {
         let what = format!("{} {}", &*pod.api_version, &*pod.kind);
-        return Err(refuse("kind", format!("must be a v1 Pod, not {}", what.trim())));
+        return Err(refuse(field, "kind", format!("must be a v1 Pod, not {}", what.trim())));
     }
     let Some(spec) = pod.spec.as_mut().filter(|spec| !spec.containers.is_empty()) else {
-        return Err(refuse("spec.containers", "a pod has at least one container".to_owned()));
+        return Err(refuse(field, "spec.containers", "a pod has at least one container".to_owned()));
     };
     default(spec);
     Ok(pod)

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 /// A string, borrowed unless it has escapes. (Serde borrows no `Cow` inside of other types by itself.)
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::admission) struct Text<'a>(Cow<'a, str>);
+pub struct Text<'a>(Cow<'a, str>);
 
 impl Deref for Text<'_> {
     type Target = str;
@@ -22,6 +22,12 @@ impl Deref for Text<'_> {
 impl From<String> for Text<'_> {
     fn from(text: String) -> Self {
         Text(Cow::Owned(text))
+    }
+}
+
+impl<'a> From<&'a String> for Text<'a> {
+    fn from(text: &'a String) -> Self {
+        Text(Cow::Borrowed(text))
     }
 }
 
@@ -61,7 +67,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 
 /// A map of strings as a list: pods have few annotations, and most are never looked up.
 #[derive(Clone, Debug, Default)]
-pub(in crate::admission) struct Pairs<'a>(Vec<(Text<'a>, Text<'a>)>);
+pub struct Pairs<'a>(Vec<(Text<'a>, Text<'a>)>);
 
 impl Pairs<'_> {
     /// The value of a key. Of a key that is there twice the last one counts, as in Go.
@@ -77,6 +83,12 @@ impl Pairs<'_> {
 
     pub(in crate::admission) fn set(&mut self, key: &str, value: String) {
         self.0.push((key.to_owned().into(), value.into()));
+    }
+}
+
+impl<'a, K: Into<Text<'a>>, V: Into<Text<'a>>> FromIterator<(K, V)> for Pairs<'a> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        Pairs(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
 }
 

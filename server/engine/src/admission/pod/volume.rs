@@ -7,60 +7,125 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::Text;
-use crate::object::meta::{Object, nullable, nullable_objects, optional_object};
+use super::projected::{Projected, ProjectedSource};
+use crate::object::meta::{Object, nullable};
 
-/// Field names of the volume sources with the names that PodSecurityPolicy has for them, in the order in which
-/// `GetVolumeFSType` asks (`pkg/security/podsecuritypolicy/util/util.go`). One name differs.
-const SOURCES: [(&str, &str); 29] = [
-    ("hostPath", "hostPath"),
-    ("emptyDir", "emptyDir"),
-    ("gcePersistentDisk", "gcePersistentDisk"),
-    ("awsElasticBlockStore", "awsElasticBlockStore"),
-    ("gitRepo", "gitRepo"),
-    ("secret", "secret"),
-    ("nfs", "nfs"),
-    ("iscsi", "iscsi"),
-    ("glusterfs", "glusterfs"),
-    ("persistentVolumeClaim", "persistentVolumeClaim"),
-    ("rbd", "rbd"),
-    ("flexVolume", "flexVolume"),
-    ("cinder", "cinder"),
-    ("cephfs", "cephFS"),
-    ("flocker", "flocker"),
-    ("downwardAPI", "downwardAPI"),
-    ("fc", "fc"),
-    ("azureFile", "azureFile"),
-    ("configMap", "configMap"),
-    ("vsphereVolume", "vsphereVolume"),
-    ("quobyte", "quobyte"),
-    ("azureDisk", "azureDisk"),
-    ("photonPersistentDisk", "photonPersistentDisk"),
-    ("storageos", "storageos"),
-    ("projected", "projected"),
-    ("portworxVolume", "portworxVolume"),
-    ("scaleIO", "scaleIO"),
-    ("csi", "csi"),
-    ("ephemeral", "ephemeral"),
-];
-
-/// `v1.Volume`.
+/// `v1.Volume`. Without a source it is an `emptyDir`, as `SetDefaults_Volume` has it.
 #[derive(Clone, Debug)]
-pub(in crate::admission) struct Volume<'a> {
-    pub name: Text<'a>,
-    /// The kind of source, as PodSecurityPolicy calls it. Without a source it is `emptyDir`: the API's default. Of a
-    /// source that Kubernetes 1.24 did not know (`image`) it is the field's name.
-    pub kind: Text<'a>,
+pub struct Volume<'a> {
+    pub(in crate::admission) name: Text<'a>,
+    /// The kind of source, as PodSecurityPolicy calls it. Of a source that Kubernetes 1.24 did not know (`image`) it is
+    /// the field's name.
+    pub(in crate::admission) kind: Text<'a>,
     /// `hostPath.path`, `flexVolume.driver` or `csi.driver`.
-    pub detail: Text<'a>,
+    pub(in crate::admission) detail: Text<'a>,
     /// A projected volume of nothing but what a service account token volume has.
-    pub is_token: bool,
+    pub(in crate::admission) is_token: bool,
+    /// The place of the source in Kubernetes' order.
+    rank: u8,
 }
 
-/// `SetDefaults_Volume`: without a source it is an `emptyDir`.
+/// A source of a volume, as far as policies look at it.
+#[derive(Clone, Debug)]
+pub enum VolumeSource<'a> {
+    /// `hostPath`: its `path`.
+    HostPath(Text<'a>),
+    /// `flexVolume`: its `driver`.
+    FlexVolume(Text<'a>),
+    /// `csi`: its `driver`.
+    Csi(Text<'a>),
+    /// `projected`.
+    Projected {
+        /// Whether it holds nothing but what the volume of a service account's token holds.
+        is_token: bool,
+    },
+    /// Any other one, by the name of its field in a volume: `emptyDir`, `configMap`, ….
+    Other(Text<'a>),
+}
+
+impl<'a> VolumeSource<'a> {
+    /// `projected`, of these sources.
+    pub fn projected(sources: impl IntoIterator<Item = ProjectedSource<'a>>) -> Self {
+        VolumeSource::Projected { is_token: sources.into_iter().all(|source| source.is_of_token()) }
+    }
+}
+
 impl Default for Volume<'_> {
     fn default() -> Self {
-        Volume { name: Text::default(), kind: "emptyDir".into(), detail: Text::default(), is_token: false }
+        Volume {
+            name: Text::default(),
+            kind: "emptyDir".into(),
+            detail: Text::default(),
+            is_token: false,
+            rank: u8::MAX,
+        }
     }
+}
+
+impl<'a> Volume<'a> {
+    /// A volume of these sources. Of several, which validation refuses later, the one counts that
+    /// `GetVolumeFSType` asks for first.
+    pub fn new(name: Text<'a>, sources: impl IntoIterator<Item = VolumeSource<'a>>) -> Self {
+        let mut volume = Self { name, ..Self::default() };
+        sources.into_iter().for_each(|source| volume.add(source));
+        volume
+    }
+
+    fn add(&mut self, source: VolumeSource<'a>) {
+        let (rank, kind, detail, is_token) = match source {
+            VolumeSource::HostPath(path) => (0, "hostPath".into(), path, false),
+            VolumeSource::FlexVolume(driver) => (11, "flexVolume".into(), driver, false),
+            VolumeSource::Projected { is_token } => (24, "projected".into(), Text::default(), is_token),
+            VolumeSource::Csi(driver) => (27, "csi".into(), driver, false),
+            VolumeSource::Other(field) => match known(&field) {
+                Some((rank, kind)) => (rank, kind.into(), Text::default(), false),
+                None => (UNKNOWN, field, Text::default(), false),
+            },
+        };
+        if rank < self.rank {
+            *self = Volume { name: std::mem::take(&mut self.name), kind, detail, is_token, rank };
+        }
+    }
+}
+
+/// Behind all that are known.
+const UNKNOWN: u8 = 29;
+
+/// The place of a source in the order in which `GetVolumeFSType` asks (`pkg/security/podsecuritypolicy/util/util.go`),
+/// and the name that PodSecurityPolicy has for it. One name differs from that of the field.
+fn known(field: &str) -> Option<(u8, &'static str)> {
+    Some(match field {
+        "hostPath" => (0, "hostPath"),
+        "emptyDir" => (1, "emptyDir"),
+        "gcePersistentDisk" => (2, "gcePersistentDisk"),
+        "awsElasticBlockStore" => (3, "awsElasticBlockStore"),
+        "gitRepo" => (4, "gitRepo"),
+        "secret" => (5, "secret"),
+        "nfs" => (6, "nfs"),
+        "iscsi" => (7, "iscsi"),
+        "glusterfs" => (8, "glusterfs"),
+        "persistentVolumeClaim" => (9, "persistentVolumeClaim"),
+        "rbd" => (10, "rbd"),
+        "flexVolume" => (11, "flexVolume"),
+        "cinder" => (12, "cinder"),
+        "cephfs" => (13, "cephFS"),
+        "flocker" => (14, "flocker"),
+        "downwardAPI" => (15, "downwardAPI"),
+        "fc" => (16, "fc"),
+        "azureFile" => (17, "azureFile"),
+        "configMap" => (18, "configMap"),
+        "vsphereVolume" => (19, "vsphereVolume"),
+        "quobyte" => (20, "quobyte"),
+        "azureDisk" => (21, "azureDisk"),
+        "photonPersistentDisk" => (22, "photonPersistentDisk"),
+        "storageos" => (23, "storageos"),
+        "projected" => (24, "projected"),
+        "portworxVolume" => (25, "portworxVolume"),
+        "scaleIO" => (26, "scaleIO"),
+        "csi" => (27, "csi"),
+        "ephemeral" => (28, "ephemeral"),
+        _ => return None,
+    })
 }
 
 #[derive(Default, Deserialize)]
@@ -70,89 +135,6 @@ struct Detail<'a> {
     path: Text<'a>,
     #[serde(borrow, deserialize_with = "nullable")]
     driver: Text<'a>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Projected<'a> {
-    #[serde(borrow, deserialize_with = "nullable_objects")]
-    sources: Vec<ProjectedSource<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ProjectedSource<'a> {
-    #[serde(borrow, deserialize_with = "optional_object")]
-    service_account_token: Option<Token<'a>>,
-    #[serde(borrow, deserialize_with = "optional_object")]
-    config_map: Option<ConfigMap<'a>>,
-    #[serde(rename = "downwardAPI", borrow, deserialize_with = "optional_object")]
-    downward_api: Option<DownwardApi<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Token<'a> {
-    #[serde(borrow, deserialize_with = "nullable")]
-    path: Text<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
-    audience: Text<'a>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ConfigMap<'a> {
-    #[serde(borrow, deserialize_with = "nullable")]
-    name: Text<'a>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct DownwardApi<'a> {
-    #[serde(borrow, deserialize_with = "nullable_objects")]
-    items: Vec<Item<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Item<'a> {
-    #[serde(borrow, deserialize_with = "nullable")]
-    path: Text<'a>,
-    #[serde(borrow, deserialize_with = "optional_object")]
-    field_ref: Option<FieldRef<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct FieldRef<'a> {
-    #[serde(borrow, deserialize_with = "nullable")]
-    api_version: Text<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
-    field_path: Text<'a>,
-}
-
-impl Projected<'_> {
-    /// `IsOnlyServiceAccountTokenSources`.
-    fn is_token(&self) -> bool {
-        self.sources.iter().all(|source| {
-            let ProjectedSource { service_account_token, config_map, downward_api } = source;
-            (service_account_token.is_some() || config_map.is_some() || downward_api.is_some())
-                && service_account_token
-                    .as_ref()
-                    .is_none_or(|token| &*token.path == "token" && token.audience.is_empty())
-                && config_map.as_ref().is_none_or(|map| &*map.name == "kube-root-ca.crt")
-                && downward_api.as_ref().is_none_or(|downward| downward.items.iter().all(is_namespace))
-        })
-    }
-}
-
-/// The item of a token volume that tells the pod its namespace. `apiVersion` defaults to `v1`.
-fn is_namespace(item: &Item<'_>) -> bool {
-    &*item.path == "namespace"
-        && item.field_ref.as_ref().is_some_and(|field| {
-            (field.api_version.is_empty() || &*field.api_version == "v1")
-                && &*field.field_path == "metadata.namespace"
-        })
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
@@ -171,41 +153,30 @@ impl<'de: 'a, 'a> Visitor<'de> for VolumeVisitor<'a> {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Volume<'a>, M::Error> {
-        let mut name = Text::default();
-        // Of several sources (which validation refuses later) the first in the order of SOURCES counts.
-        let mut best: Option<(usize, Text<'a>, Text<'a>, bool)> = None;
+        let mut volume = Volume::default();
         while let Some(key) = map.next_key::<Text<'a>>()? {
-            if &*key == "name" {
-                name = map.next_value::<Option<Text<'a>>>()?.unwrap_or_default();
-                continue;
-            }
-            let rank = SOURCES.iter().position(|(field, _)| *field == &*key);
-            let (mut detail, mut is_token) = (Text::default(), false);
-            let present = match &*key {
-                "hostPath" | "flexVolume" | "csi" => {
-                    let source = map.next_value::<Option<Object<Detail<'a>>>>()?;
-                    let present = source.is_some();
-                    if let Some(Object(source)) = source {
-                        detail = if &*key == "hostPath" { source.path } else { source.driver };
-                    }
-                    present
+            let source = match &*key {
+                "name" => {
+                    volume.name = map.next_value::<Option<Text<'a>>>()?.unwrap_or_default();
+                    None
                 }
-                "projected" => {
-                    let source = map.next_value::<Option<Object<Projected<'a>>>>()?;
-                    is_token = source.as_ref().is_some_and(|source| source.0.is_token());
-                    source.is_some()
-                }
-                _ => map.next_value::<Option<IgnoredAny>>()?.is_some(),
+                "hostPath" => detail(&mut map)?.map(|source| VolumeSource::HostPath(source.path)),
+                "flexVolume" => detail(&mut map)?.map(|source| VolumeSource::FlexVolume(source.driver)),
+                "csi" => detail(&mut map)?.map(|source| VolumeSource::Csi(source.driver)),
+                "projected" => map
+                    .next_value::<Option<Object<Projected<'a>>>>()?
+                    .map(|Object(source)| VolumeSource::projected(source.sources)),
+                _ => map.next_value::<Option<IgnoredAny>>()?.map(|_| VolumeSource::Other(key)),
             };
-            let rank = rank.unwrap_or(SOURCES.len());
-            if present && best.as_ref().is_none_or(|(other, ..)| rank < *other) {
-                let kind = SOURCES.get(rank).map_or(key, |(_, kind)| (*kind).into());
-                best = Some((rank, kind, detail, is_token));
+            if let Some(source) = source {
+                volume.add(source);
             }
         }
-        Ok(match best {
-            Some((_, kind, detail, is_token)) => Volume { name, kind, detail, is_token },
-            None => Volume { name, ..Volume::default() },
-        })
+        Ok(volume)
     }
+}
+
+/// What is told of a source, unless it is `null`.
+fn detail<'de: 'a, 'a, M: MapAccess<'de>>(map: &mut M) -> Result<Option<Detail<'a>>, M::Error> {
+    Ok(map.next_value::<Option<Object<Detail<'a>>>>()?.map(|Object(source)| source))
 }

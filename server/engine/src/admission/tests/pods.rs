@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::support::{ask, pod, policy, snapshot};
-use crate::admission::{AdmitRequest, Operation, Phase, Reason};
+use crate::admission::{AdmitRequest, Object, Operation, Phase, Reason};
 use crate::rbac::User;
 
 #[test]
@@ -64,7 +64,7 @@ fn requests_that_are_not_looked_at() {
     let user = User::default();
     let good = pod(&json!({})).to_string();
     let ask = |operation, resource, subresource, old: Option<&str>, phase| {
-        snapshot.admit(&AdmitRequest {
+        snapshot.admit(AdmitRequest {
             operation,
             group: "",
             resource,
@@ -72,8 +72,7 @@ fn requests_that_are_not_looked_at() {
             namespace: "ns",
             name: "",
             user: &user,
-            object: good.as_bytes(),
-            old_object: old.map(str::as_bytes),
+            object: Object::Json { object: good.as_bytes(), old_object: old.map(str::as_bytes) },
             phase,
             explain: false,
             sets_seccomp_fields: false,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::admission::{AdmitRequest, Decision, InvalidRequest, Operation, Phase};
+use crate::admission::{AdmitRequest, Decision, InvalidRequest, Object, Operation, Phase};
 use crate::object::decode::decode;
 use crate::rbac::User;
 use crate::{Change, Snapshot};
@@ -77,7 +77,7 @@ fn asked(
     sets_seccomp_fields: bool,
 ) -> Result<Decision, InvalidRequest> {
     let user = User { name: user.to_owned(), groups: Vec::new() };
-    snapshot.admit(&AdmitRequest {
+    snapshot.admit(AdmitRequest {
         operation: Operation::Create,
         group: "",
         resource: "pods",
@@ -85,8 +85,7 @@ fn asked(
         namespace: "ns",
         name: "",
         user: &user,
-        object: pod.to_string().as_bytes(),
-        old_object: None,
+        object: Object::Json { object: pod.to_string().as_bytes(), old_object: None },
         phase,
         explain: true,
         sets_seccomp_fields,
