@@ -126,9 +126,8 @@ impl Client {
     ) -> Result<Streaming<v1::StreamCheckFlowResponse>, Error> {
         let mut request = Request::new(questions);
         self.secure.prepare(request.metadata_mut(), self.trace.as_ref());
-        let client = PolicyDecisionClient::new(self.connection.channel());
-        let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
-        match tokio::time::timeout(self.deadline, client.stream_check_flow(request)).await {
+        let mut service = self.service();
+        match tokio::time::timeout(self.deadline, service.stream_check_flow(request)).await {
             Ok(Ok(answers)) => Ok(answers.into_inner()),
             Ok(Err(status)) => Err(Error::new(&status, &self.connection)),
             Err(_) => Err(Error::Deadline(self.deadline)),
@@ -159,6 +158,10 @@ impl Client {
         .await
     }
 
+    fn service(&self) -> PolicyDecisionClient<Channel> {
+        PolicyDecisionClient::new(self.connection.channel()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
     /// Calls within the deadline; again where that is safe and may help. Every call only asks.
     async fn call<Q: Clone, A>(
         &self,
@@ -172,8 +175,7 @@ impl Client {
                 let mut request = Request::new(question.clone());
                 request.set_timeout(self.deadline.saturating_sub(started.elapsed()));
                 let authorization = self.secure.prepare(request.metadata_mut(), self.trace.as_ref());
-                let client = PolicyDecisionClient::new(self.connection.channel());
-                let status = match call(client.max_decoding_message_size(MAX_ANSWER_BYTES), request).await {
+                let status = match call(self.service(), request).await {
                     Ok(answer) => return Ok(answer.into_inner()),
                     Err(status) => status,
                 };

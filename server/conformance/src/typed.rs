@@ -87,7 +87,7 @@ fn leave_out(value: &mut Value) {
 }
 
 /// A pod, read field by field; `None` if it is no pod: Kubernetes' types are kept to.
-pub fn pod_of(pod: &Value) -> Option<pb::Pod> {
+fn pod_of(pod: &Value) -> Option<pb::Pod> {
     let (version, kind) = (text(pod, "apiVersion")?, text(pod, "kind")?);
     if !["", "v1"].contains(&version.as_str()) || !["", "Pod"].contains(&kind.as_str()) {
         return None;
@@ -190,18 +190,23 @@ fn pod_security_context(of: &Value) -> Option<pb::PodSecurityContext> {
             .map(|items| pb::GroupIds { items }),
         fs_group: field(of, "fsGroup", Value::as_i64)?,
         sysctls: list(of, "sysctls", |sysctl| Some(pb::Sysctl { name: text(sysctl, "name")? }))?,
-        seccomp_profile: object(of, "seccompProfile", |profile| {
-            let (r#type, localhost_profile) = typed_profile(profile)?;
-            Some(pb::SeccompProfile { r#type, localhost_profile })
-        })?,
-        app_armor_profile: object(of, "appArmorProfile", |profile| {
-            let (r#type, localhost_profile) = typed_profile(profile)?;
-            Some(pb::AppArmorProfile { r#type, localhost_profile })
-        })?,
+        seccomp_profile: object(of, "seccompProfile", seccomp_profile)?,
+        app_armor_profile: object(of, "appArmorProfile", app_armor_profile)?,
     })
 }
 
-fn typed_profile(of: &Value) -> Option<(String, Option<String>)> {
+fn seccomp_profile(of: &Value) -> Option<pb::SeccompProfile> {
+    let (r#type, localhost_profile) = profile(of)?;
+    Some(pb::SeccompProfile { r#type, localhost_profile })
+}
+
+fn app_armor_profile(of: &Value) -> Option<pb::AppArmorProfile> {
+    let (r#type, localhost_profile) = profile(of)?;
+    Some(pb::AppArmorProfile { r#type, localhost_profile })
+}
+
+/// Type and file, which both kinds of profiles have.
+fn profile(of: &Value) -> Option<(String, Option<String>)> {
     Some((text(of, "type")?, field(of, "localhostProfile", string)?))
 }
 
@@ -246,14 +251,8 @@ fn security_context(of: &Value) -> Option<pb::SecurityContext> {
         read_only_root_filesystem: field(of, "readOnlyRootFilesystem", Value::as_bool)?,
         allow_privilege_escalation: field(of, "allowPrivilegeEscalation", Value::as_bool)?,
         proc_mount: field(of, "procMount", string)?,
-        seccomp_profile: object(of, "seccompProfile", |profile| {
-            let (r#type, localhost_profile) = typed_profile(profile)?;
-            Some(pb::SeccompProfile { r#type, localhost_profile })
-        })?,
-        app_armor_profile: object(of, "appArmorProfile", |profile| {
-            let (r#type, localhost_profile) = typed_profile(profile)?;
-            Some(pb::AppArmorProfile { r#type, localhost_profile })
-        })?,
+        seccomp_profile: object(of, "seccompProfile", seccomp_profile)?,
+        app_armor_profile: object(of, "appArmorProfile", app_armor_profile)?,
     })
 }
 

@@ -113,10 +113,10 @@ pub(super) fn refusal<'w>(code: &str, why: &'w str, redaction: Redaction) -> Cow
 
 /// A pod that came as a message: the same of it shows as of one that came as JSON.
 fn message(pod: &pb::Pod, redaction: Redaction) -> Value {
-    let mut pod = pod.clone();
     if redaction == Redaction::Full {
         return json!(pod);
     }
+    let mut pod = pod.clone();
     pod.fingerprint.clear();
     if let Some(annotations) = pod.metadata.as_mut().and_then(|metadata| metadata.annotations.as_mut()) {
         annotations.items.retain(|key, _| is_shown(key));

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use gavel_engine::Snapshot;
 use gavel_proto::v1 as pb;
 use prost::Message;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 use tonic_types::StatusExt as _;
 
 use super::deciding::Circumstances;
-use super::gate::too_much;
 use super::peer::Asker;
 use super::service::Service;
 use super::snapshot::to_duration;
@@ -17,6 +17,13 @@ use crate::decide::{self, Detail};
 
 /// How long one request may keep a thread to itself; then it is the others' turn.
 const TURN: Duration = Duration::from_micros(200);
+
+/// What one snapshot answered.
+struct Answered<R> {
+    results: Vec<R>,
+    revision: u64,
+    staleness: Option<pbjson_types::Duration>,
+}
 
 /// Answers `BatchAdmit`.
 ///
@@ -29,21 +36,11 @@ pub(super) async fn admit(
     let (metadata, extensions, request) = request.into_parts();
     let asker = extensions.get::<Asker>();
     let pb::BatchAdmitRequest { questions, consistency } = request;
-    service.take(questions.len(), asker, true)?;
-    service.wait(consistency.as_ref(), &metadata).await?;
-    let published = service.published()?;
-    let mut results = Vec::with_capacity(questions.len());
-    let mut turn = Turn::begin();
-    for question in questions {
-        let result = match service.admit_one(&published.snapshot, question, asker, &mut turn.since) {
-            Ok(answer) => pb::admit_result::Result::Answer(answer),
-            Err(status) => pb::admit_result::Result::Error(to_error(&status)),
-        };
-        results.push(pb::AdmitResult { result: Some(result) });
-        turn.pass_on().await;
-    }
-    let staleness = service.publisher.staleness().map(to_duration);
-    let revision = published.snapshot.revision();
+    let one = |snapshot: &Snapshot, question, since: &mut Instant| {
+        service.admit_one(snapshot, question, asker, since)
+    };
+    let Answered { results, revision, staleness } =
+        service.many(questions, consistency.as_ref(), &metadata, asker, one).await?;
     held(asker, pb::BatchAdmitResponse { results, revision, staleness })
 }
 
@@ -59,21 +56,40 @@ pub(super) async fn check_flow(
     let asker = extensions.get::<Asker>();
     let pb::BatchCheckFlowRequest { questions, detail, consistency } = request;
     let detail = to_detail(detail)?;
-    service.take(questions.len(), asker, true)?;
-    service.wait(consistency.as_ref(), &metadata).await?;
-    let published = service.published()?;
-    let mut results = Vec::with_capacity(questions.len());
-    let mut turn = Turn::begin();
-    for question in questions {
-        results.push(service.flow_one(&published.snapshot, question, detail, asker, &mut turn.since));
-        turn.pass_on().await;
-    }
-    let staleness = service.publisher.staleness().map(to_duration);
-    let revision = published.snapshot.revision();
+    let one = |snapshot: &Snapshot, question, since: &mut Instant| {
+        service.flow_one(snapshot, question, detail, asker, since)
+    };
+    let Answered { results, revision, staleness } =
+        service.many(questions, consistency.as_ref(), &metadata, asker, one).await?;
     held(asker, pb::BatchCheckFlowResponse { results, revision, staleness })
 }
 
 impl Service {
+    /// Answers each question by the snapshot that is current once it is as fresh as wanted.
+    ///
+    /// # Errors
+    /// When none of them can be answered.
+    async fn many<Q, R>(
+        &self,
+        questions: Vec<Q>,
+        consistency: Option<&pb::Consistency>,
+        metadata: &MetadataMap,
+        asker: Option<&Asker>,
+        one: impl Fn(&Snapshot, Q, &mut Instant) -> R,
+    ) -> Result<Answered<R>, Status> {
+        self.take(questions.len(), asker, true)?;
+        self.wait(consistency, metadata).await?;
+        let published = self.published()?;
+        let mut results = Vec::with_capacity(questions.len());
+        let mut turn = Turn::begin();
+        for question in questions {
+            results.push(one(&published.snapshot, question, &mut turn.since));
+            turn.pass_on().await;
+        }
+        let staleness = self.publisher.staleness().map(to_duration);
+        Ok(Answered { results, revision: published.snapshot.revision(), staleness })
+    }
+
     /// Takes a message of so many questions, one of which was counted when the request was let in.
     ///
     /// # Errors
@@ -92,24 +108,27 @@ impl Service {
             ));
         }
         let questions = questions.saturating_sub(usize::from(is_counted));
-        asker.map_or(Ok(()), |asker| asker.charge(questions)).map_err(too_much)
+        asker.map_or(Ok(()), |asker| asker.charge(questions))
     }
 
+    /// Answers one of many admissions.
     fn admit_one(
         &self,
         snapshot: &Snapshot,
         question: pb::AdmitRequest,
         asker: Option<&Asker>,
         since: &mut Instant,
-    ) -> Result<pb::AdmitResponse, Status> {
+    ) -> pb::AdmitResult {
         let circumstances = Circumstances::of_many(asker);
-        let mut answer =
-            self.one(Ok(snapshot), question, circumstances, since, |snapshot, question, clock| {
-                whole(question.consistency.as_ref())?;
-                self.decide_admit(snapshot, question, clock)
-            })?;
-        answer.revision = 0;
-        Ok(answer)
+        let answer = self.one(Ok(snapshot), question, circumstances, since, |snapshot, question, clock| {
+            whole(question.consistency.as_ref())?;
+            self.decide_admit(snapshot, question, clock)
+        });
+        let result = match answer {
+            Ok(answer) => pb::admit_result::Result::Answer(pb::AdmitResponse { revision: 0, ..answer }),
+            Err(status) => pb::admit_result::Result::Error(to_error(&status)),
+        };
+        pb::AdmitResult { result: Some(result) }
     }
 
     /// Answers one of many flow questions.
@@ -176,10 +195,10 @@ pub(super) fn to_error(status: &Status) -> pb::QuestionError {
     pb::QuestionError { code: status.code().into(), message: status.message().to_owned(), field }
 }
 
-/// Whoever reads slowly has the server hold the answer meanwhile.
+/// The answer, held until it has been sent.
 fn held<A: Message>(asker: Option<&Asker>, answer: A) -> Result<Response<A>, Status> {
     if let Some(asker) = asker {
-        asker.hold(answer.encoded_len()).map_err(too_much)?;
+        asker.hold(&answer)?;
     }
     Ok(Response::new(answer))
 }

@@ -99,7 +99,6 @@ where
             }
             () = stop.cancelled(), if !is_ending => {
                 is_ending = true;
-                ending.cancel();
                 connection.as_mut().graceful_shutdown();
                 // Whoever told the server to stop knows how long it may take.
                 old.as_mut().reset(Instant::now() + NEVER);

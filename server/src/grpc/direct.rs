@@ -25,7 +25,7 @@ use crate::wiring;
 /// Answers without a connection, limits and access.
 #[derive(Debug)]
 pub struct Direct {
-    service: service::Shared,
+    service: service::Handle,
     tracing: Tracing,
 }
 
@@ -38,7 +38,7 @@ impl Direct {
         let metrics = Arc::new(Metrics::new(config.looks_at_admissions()));
         let log = wiring::decision_log(config, metrics.clone(), telling.records)?;
         let service = wiring::service(config, publisher, metrics, log, CancellationToken::new());
-        let service = service::Shared(Arc::new(service));
+        let service = service::Handle(Arc::new(service));
         Ok(Self { service, tracing: telling.tracing })
     }
 

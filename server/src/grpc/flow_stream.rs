@@ -9,13 +9,11 @@ use std::time::Instant;
 
 use futures_util::{Stream, stream};
 use gavel_proto::v1 as pb;
-use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status, Streaming};
 
 use super::batch::{to_detail, to_error};
-use super::gate::too_much;
 use super::peer::{Asker, Standing};
 use super::service::Service;
 use super::snapshot::to_duration;
@@ -31,7 +29,7 @@ struct Flows {
     next: Option<Result<pb::StreamCheckFlowRequest, Status>>,
     asker: Option<Asker>,
     standing: Option<Standing>,
-    /// The connection takes no more requests.
+    /// The connection has come of age.
     ending: CancellationToken,
     /// How many were answered.
     answered: u64,
@@ -118,7 +116,7 @@ impl Flows {
             staleness: self.service.publisher.staleness().map(to_duration),
         };
         if let Some(asker) = &self.asker {
-            asker.hold(answers.encoded_len()).map_err(too_much)?;
+            asker.hold(&answers)?;
         }
         Ok(Some(answers))
     }

@@ -50,7 +50,7 @@ pub(crate) fn routes(
     let mut routes = Routes::default();
     routes = routes
         .add_service(
-            PolicyDecisionServer::new(service::Shared(service)).max_decoding_message_size(max_request_bytes),
+            PolicyDecisionServer::new(service::Handle(service)).max_decoding_message_size(max_request_bytes),
         )
         .add_service(
             tonic_health::pb::health_server::HealthServer::new(

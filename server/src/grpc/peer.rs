@@ -7,12 +7,13 @@ use std::time::SystemTime;
 use gavel_access::{Call, Caller, Refusal};
 use gavel_engine::Snapshot;
 use gavel_telemetry::Span;
+use prost::Message;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::gate::Shared;
+use super::gate::{Shared, too_much};
 use super::stuck::InFlight;
-use crate::limits::{Budget, Key, Slot, TooMuch};
+use crate::limits::{Budget, Key, Slot};
 
 /// The other end of a connection.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub(super) struct Peer {
     pub(super) identity: Identity,
     /// What it has asked and was not answered yet.
     pub(super) in_flight: Arc<InFlight>,
-    /// The connection takes no more requests, and ends with those it has.
+    /// The connection has come of age: it takes no more requests, and ends with those it has.
     pub(super) ending: CancellationToken,
 }
 
@@ -67,20 +68,22 @@ pub(crate) struct Asker {
 }
 
 impl Asker {
-    /// Counts bytes that are held for this request until it ends.
+    /// Counts an answer until it has been sent: whoever reads slowly has the server hold it meanwhile.
     ///
     /// # Errors
-    /// When it is too much.
-    pub(super) fn hold(&self, bytes: usize) -> Result<(), TooMuch> {
-        self.slot.as_ref().map_or(Ok(()), |slot| slot.hold(bytes))
+    /// RESOURCE_EXHAUSTED when it is too much.
+    pub(super) fn hold(&self, answer: &impl Message) -> Result<(), Status> {
+        let Some(slot) = &self.slot else { return Ok(()) };
+        slot.hold(answer.encoded_len()).map_err(too_much)
     }
 
     /// Counts questions against what the caller may ask a second.
     ///
     /// # Errors
-    /// When these are too many.
-    pub(super) fn charge(&self, questions: usize) -> Result<(), TooMuch> {
-        self.budget.as_ref().map_or(Ok(()), |budget| budget.charge(questions))
+    /// RESOURCE_EXHAUSTED when these are too many.
+    pub(super) fn charge(&self, questions: usize) -> Result<(), Status> {
+        let Some(budget) = &self.budget else { return Ok(()) };
+        budget.charge(questions).map_err(too_much)
     }
 }
 
@@ -90,7 +93,7 @@ pub(super) struct Standing {
     pub(super) shared: Arc<Shared>,
     pub(super) caller: Option<Arc<Caller>>,
     pub(super) call: Call,
-    /// Its connection is about to end.
+    /// Its connection has come of age.
     pub(super) ending: CancellationToken,
 }
 

@@ -9,13 +9,11 @@ use gavel_engine::Snapshot;
 use gavel_proto::v1 as pb;
 use gavel_proto::v1::policy_decision_server::PolicyDecision;
 use gavel_telemetry::Span;
-use prost::Message as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::deciding::{Circumstances, Clock};
-use super::gate::too_much;
 use super::peer::{Asker, Standing};
 use super::question::{Answer as _, Question};
 use super::snapshot::to_duration;
@@ -48,9 +46,9 @@ pub(crate) struct Service {
     pub(crate) stop: CancellationToken,
 }
 
-/// The service, to be shared: what lasts longer than a call has a part in it.
+/// The service as its streams need it: they outlast the call that began them, and have a part in it.
 #[derive(Clone, Debug)]
-pub(crate) struct Shared(pub(crate) Arc<Service>);
+pub(crate) struct Handle(pub(crate) Arc<Service>);
 
 impl Service {
     /// Waits, decides, and answers a call with one question.
@@ -71,16 +69,15 @@ impl Service {
         if let Some(staleness) = self.publisher.staleness() {
             answer.set_staleness(to_duration(staleness));
         }
-        // Whoever reads slowly has the server hold the answer meanwhile.
         if let Some(asker) = asker {
-            asker.hold(answer.encoded_len()).map_err(too_much)?;
+            asker.hold(&answer)?;
         }
         Ok(Response::new(answer))
     }
 }
 
 #[tonic::async_trait]
-impl PolicyDecision for Shared {
+impl PolicyDecision for Handle {
     async fn admit(&self, request: Request<pb::AdmitRequest>) -> Result<Response<pb::AdmitResponse>, Status> {
         let Self(service) = self;
         service

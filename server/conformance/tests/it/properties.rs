@@ -151,23 +151,28 @@ fn mutilated_pods_are_answered_or_refused() {
     for case in psp_cases().iter().step_by(60) {
         let snapshot = gavel_conformance::decision_point::snapshot(&case.objects).unwrap();
         let Some((Question::Admit(request), _)) = case.questions.first() else { panic!("no admission") };
-        let object: Value = serde_json::from_slice(&request.object).unwrap();
-        for pointer in pointers(&object, String::new()) {
-            for other in
-                [json!(null), json!(-1), json!("x"), json!([]), json!([null]), json!({}), json!([{}])]
-            {
-                let mut object = object.clone();
-                *object.pointer_mut(&pointer).unwrap() = other;
-                let object = object.to_string().into_bytes().into();
-                let answer = decide::admit(&snapshot, &pb::AdmitRequest { object, ..(**request).clone() });
-                refused += usize::from(answer.is_err());
-            }
+        for request in mutilated(request) {
+            refused += usize::from(decide::admit(&snapshot, &request).is_err());
         }
     }
     assert!(refused > 1000, "{refused}");
 }
 
-pub(crate) fn pointers(value: &Value, at: String) -> Vec<String> {
+/// The request, again and again, each time with another part of its pod replaced by something else.
+pub(crate) fn mutilated(request: &pb::AdmitRequest) -> impl Iterator<Item = pb::AdmitRequest> {
+    let object: Value = serde_json::from_slice(&request.object).unwrap();
+    let others = [json!(null), json!(-1), json!("x"), json!([]), json!([null]), json!({}), json!([{}])];
+    let places = pointers(&object, String::new()).into_iter();
+    places.flat_map(move |place| others.clone().map(|other| (place.clone(), other))).map(
+        move |(place, other)| {
+            let mut object = object.clone();
+            *object.pointer_mut(&place).unwrap() = other;
+            pb::AdmitRequest { object: object.to_string().into_bytes().into(), ..request.clone() }
+        },
+    )
+}
+
+fn pointers(value: &Value, at: String) -> Vec<String> {
     let children: Vec<(String, &Value)> = match value {
         Value::Object(fields) => {
             fields.iter().map(|(key, value)| (key.replace('~', "~0").replace('/', "~1"), value)).collect()

@@ -68,17 +68,13 @@ fn why(field: &str, bytes: &[u8]) -> InvalidRequest {
         Err(error) => error,
         // The pod is whole; something follows it.
         Ok(_) => {
-            return InvalidRequest {
-                field: field.to_owned(),
-                message: "there is something behind the end of the object".to_owned(),
-            };
+            return refuse(field, "", "there is something behind the end of the object".to_owned());
         }
     };
     let path = error.path().to_string();
     let inner = error.into_inner();
-    let is_syntax = inner.is_syntax() || inner.is_eof();
-    InvalidRequest {
-        field: if path == "." || is_syntax { field.to_owned() } else { format!("{field}.{path}") },
-        message: if is_syntax { format!("not JSON: {inner}") } else { inner.to_string() },
+    if inner.is_syntax() || inner.is_eof() {
+        return refuse(field, "", format!("not JSON: {inner}"));
     }
+    refuse(field, if path == "." { "" } else { &path }, inner.to_string())
 }

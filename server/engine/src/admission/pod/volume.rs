@@ -72,15 +72,16 @@ impl<'a> Volume<'a> {
     }
 
     fn add(&mut self, source: VolumeSource<'a>) {
-        let (rank, kind, detail, is_token) = match source {
-            VolumeSource::HostPath(path) => (0, "hostPath".into(), path, false),
-            VolumeSource::FlexVolume(driver) => (11, "flexVolume".into(), driver, false),
-            VolumeSource::Projected { is_token } => (24, "projected".into(), Text::default(), is_token),
-            VolumeSource::Csi(driver) => (27, "csi".into(), driver, false),
-            VolumeSource::Other(field) => match known(&field) {
-                Some((rank, kind)) => (rank, kind.into(), Text::default(), false),
-                None => (UNKNOWN, field, Text::default(), false),
-            },
+        let (field, detail, is_token) = match source {
+            VolumeSource::HostPath(path) => ("hostPath".into(), path, false),
+            VolumeSource::FlexVolume(driver) => ("flexVolume".into(), driver, false),
+            VolumeSource::Projected { is_token } => ("projected".into(), Text::default(), is_token),
+            VolumeSource::Csi(driver) => ("csi".into(), driver, false),
+            VolumeSource::Other(field) => (field, Text::default(), false),
+        };
+        let (rank, kind) = match known(&field) {
+            Some((rank, kind)) => (rank, kind.into()),
+            None => (UNKNOWN, field),
         };
         if rank < self.rank {
             *self = Volume { name: std::mem::take(&mut self.name), kind, detail, is_token, rank };
