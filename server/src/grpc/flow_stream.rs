@@ -67,10 +67,12 @@ impl Flows {
         if let Some(standing) = &self.standing {
             standing.check(Some(&published.snapshot))?;
         }
+        let wanted = message.detail;
+        let detail = to_detail(wanted)?;
         let mut results = Vec::with_capacity(message.questions.len());
         let mut since = Instant::now();
+        let mut messages = 0;
         loop {
-            let detail = to_detail(message.detail)?;
             match self.service.take(message.questions.len(), self.asker.as_ref(), false) {
                 Ok(()) => results.extend(message.questions.into_iter().map(|question| {
                     self.service.flow_one(
@@ -87,20 +89,20 @@ impl Flows {
                     results.extend(std::iter::repeat_n(result, message.questions.len()));
                 }
             }
-            if results.len() >= ENOUGH {
+            messages += 1;
+            // Messages may be without questions.
+            if results.len() >= ENOUGH || messages >= ENOUGH {
                 break;
             }
-            // What has come already is answered along; a message that has to be waited for is the next one's.
             let come = poll_fn(|cx| Poll::Ready(Pin::new(&mut self.questions).poll_next(cx))).await;
             match come {
-                Poll::Ready(Some(Ok(more))) if more.consistency.is_none() => message = more,
-                Poll::Ready(Some(Ok(more))) => {
-                    self.next = Some(Ok(more));
-                    break;
+                // What has come already is answered along.
+                Poll::Ready(Some(Ok(more))) if more.consistency.is_none() && more.detail == wanted => {
+                    message = more;
                 }
-                // Whatever is wrong with what comes next: these are answered first.
-                Poll::Ready(Some(Err(status))) => {
-                    self.next = Some(Err(status));
+                // It wants to be waited for, or something else, or there is something wrong: these are answered first.
+                Poll::Ready(Some(other)) => {
+                    self.next = Some(other);
                     break;
                 }
                 // Asked again, it says so again.

@@ -241,6 +241,31 @@ async fn a_stream_is_answered_in_order_and_by_the_snapshot_of_the_moment() {
 }
 
 #[tokio::test]
+async fn messages_of_nothing_and_of_other_details_keep_the_order() {
+    let server = Server::start(&[("flows.yaml", FLOWS)]).await;
+    let mut client = server.client().await;
+    let (send, mut answers) = stream(&mut client).await;
+    let short = pb::AnswerDetail::Verdict.into();
+    for number in 0..3000 {
+        let questions = if number % 100 == 0 { vec![flow("stranger", "web", 80)] } else { Vec::new() };
+        let detail = if number % 200 == 0 { short } else { 0 };
+        send.send(pb::StreamCheckFlowRequest { detail, ..message(questions) }).unwrap();
+    }
+    drop(send);
+    let mut seen = 0;
+    while let Some(answer) = answers.next().await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.first, seen);
+        for result in &answer.results {
+            assert_eq!(answered(result).reason.is_empty(), seen % 2 == 0);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 30);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_bad_message_ends_its_stream_with_the_field() {
     let server = Server::start_with(&[("flows.yaml", FLOWS)], |config| config.limits.max_batch = 2).await;
     let mut client = server.client().await;
@@ -249,6 +274,12 @@ async fn a_bad_message_ends_its_stream_with_the_field() {
     let status = answers.next().await.unwrap().unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, "detail");
+    // What came before it is answered, however close it followed.
+    let (send, mut answers) = stream(&mut client).await;
+    send.send(message(vec![flow("friend", "web", 80)])).unwrap();
+    send.send(pb::StreamCheckFlowRequest { detail: 7, ..message(vec![flow("friend", "web", 80)]) }).unwrap();
+    answered(&answers.next().await.unwrap().unwrap().results[0]);
+    assert_eq!(answers.next().await.unwrap().unwrap_err().code(), Code::InvalidArgument);
     // More than one message may hold fail each, and the stream goes on.
     let (send, mut answers) = stream(&mut client).await;
     send.send(message(vec![flow("friend", "web", 80); 3])).unwrap();
