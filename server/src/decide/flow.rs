@@ -152,11 +152,11 @@ pub fn leave_out_names(answer: &mut pb::CheckFlowResponse) {
 }
 
 fn to_leg(leg: &Leg<'_>) -> pb::Leg {
-    let policy = |index: usize| leg.isolating.get(index).map(|policy| to_policy(policy));
+    let policy = |index: usize| leg.isolating().get(index).map(|policy| to_policy(policy));
     pb::Leg {
-        isolating: leg.isolating.iter().map(|policy| to_policy(policy)).collect(),
+        isolating: leg.isolating().iter().map(|policy| to_policy(policy)).collect(),
         allowed_by: leg
-            .allowed_by
+            .allowed_by()
             .map(|(index, rule)| pb::RuleRef { policy: policy(index), rule: to_index(rule) }),
         ..to_short_leg(leg)
     }
@@ -165,7 +165,7 @@ fn to_leg(leg: &Leg<'_>) -> pb::Leg {
 fn to_short_leg(leg: &Leg<'_>) -> pb::Leg {
     pb::Leg {
         verdict: to_verdict(leg.allowed).into(),
-        isolated: !leg.isolating.is_empty(),
+        isolated: leg.isolated,
         isolating: Vec::new(),
         allowed_by: None,
         rules: Vec::new(),
@@ -185,7 +185,7 @@ fn to_traces(leg: &Leg<'_>, traces: &[RuleTrace]) -> Vec<pb::RuleTrace> {
     traces
         .iter()
         .map(|&RuleTrace { policy, rule, peer_matched, port_matched }| pb::RuleTrace {
-            policy: leg.isolating.get(policy).map(|policy| to_policy(policy)),
+            policy: leg.isolating().get(policy).map(|policy| to_policy(policy)),
             rule: to_index(rule),
             peer_matched,
             port_matched,
@@ -231,7 +231,7 @@ fn leg_reason(direction: &str, leg: &Leg<'_>) -> String {
         "egress" => ("the source", "spec.egress"),
         _ => ("the destination", "spec.ingress"),
     };
-    match (leg.reason, leg.allowed_by) {
+    match (leg.reason, leg.allowed_by()) {
         (LegReason::NotIsolated, _) => format!("no policy isolates {end} for {direction}"),
         (LegReason::NotAPod, _) => {
             format!("{end} is no pod of this cluster, so no policy holds its {direction}")
@@ -242,12 +242,12 @@ fn leg_reason(direction: &str, leg: &Leg<'_>) -> String {
         (LegReason::SelfTraffic, _) => "a pod always reaches itself".to_owned(),
         (LegReason::Rule, Some((policy, rule))) => {
             let name =
-                leg.isolating.get(policy).map(|policy| format!("{}/{}", policy.namespace, policy.name));
+                leg.isolating().get(policy).map(|policy| format!("{}/{}", policy.namespace, policy.name));
             format!("NetworkPolicy {} allows the {direction} ({rules}[{rule}])", name.unwrap_or_default())
         }
         (LegReason::Rule | LegReason::NoRule, _) => {
             let names: Vec<String> =
-                leg.isolating.iter().map(|policy| format!("{}/{}", policy.namespace, policy.name)).collect();
+                leg.isolating().iter().map(|policy| format!("{}/{}", policy.namespace, policy.name)).collect();
             let (noun, verb) =
                 if names.len() == 1 { ("NetworkPolicy", "isolates") } else { ("NetworkPolicies", "isolate") };
             format!("{noun} {} {verb} {end} for {direction}, and no rule allows this", names.join(", "))

@@ -8,7 +8,7 @@ use crate::object::IpBlock;
 
 /// The union of a rule's ipBlocks, each without its exceptions, as ascending ranges that do not overlap: whether an
 /// address is inside takes a binary search, however many blocks there are. Families do not mix.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct AddressSet {
     v4: Box<[(u32, u32)]>,
     v6: Box<[(u128, u128)]>,

@@ -3,31 +3,48 @@
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use std::num::NonZeroU32;
+
 use foldhash::fast::RandomState;
 
-use crate::persist::{IdSet, Table};
+use crate::persist::{FlatTable, IdSet, Table};
 
 /// The pod that has an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     /// The pod's number.
     pub(super) pod: u32,
-    /// The identity's number; [`HOST_NETWORK`] if policies do not hold the pod.
-    pub(super) identity: u32,
+    /// One more than the identity's number, so that an empty place of a table takes no space of its own;
+    /// [`HOST_NETWORK`] if policies do not hold the pod.
+    identity: NonZeroU32,
 }
 
 /// In place of the identity of a pod that shares its node's network.
-pub(super) const HOST_NETWORK: u32 = u32::MAX;
+const HOST_NETWORK: NonZeroU32 = NonZeroU32::MAX;
 /// In place of the pod when several have the address.
 const SHARED: u32 = u32::MAX;
+
+impl Owner {
+    /// `identity` is unset if policies do not hold the pod.
+    pub(super) fn new(pod: u32, identity: Option<u32>) -> Self {
+        let identity = identity.and_then(|identity| NonZeroU32::new(identity.wrapping_add(1)));
+        Self { pod, identity: identity.unwrap_or(HOST_NETWORK) }
+    }
+
+    /// The identity's number; unset if policies do not hold the pod.
+    #[inline]
+    pub(super) fn identity(self) -> Option<u32> {
+        (self.identity != HOST_NETWORK).then(|| self.identity.get() - 1)
+    }
+}
 
 /// Addresses of pods. The families are kept apart, which keeps entries small: of these tables every decision about
 /// addresses reads.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Addresses {
     hasher: RandomState,
-    v4: Table<(Ipv4Addr, Owner)>,
-    v6: Table<(Ipv6Addr, Owner)>,
+    v4: FlatTable<(Ipv4Addr, Owner)>,
+    v6: FlatTable<(Ipv6Addr, Owner)>,
     /// The pods that share an address.
     shared: Table<(IpAddr, IdSet)>,
 }
@@ -77,7 +94,7 @@ impl Addresses {
         let hasher = self.hasher.clone();
         let hash = hasher.hash_one(address);
         self.shared.insert(hash, (address, pods), |(address, _)| hasher.hash_one(address));
-        self.put(address, Owner { pod: SHARED, identity: HOST_NETWORK });
+        self.put(address, Owner::new(SHARED, None));
     }
 
     /// The pod does not have the address any more; `owner_of` tells of any other pod.
@@ -121,12 +138,15 @@ impl Addresses {
     }
 
     fn take(&mut self, address: IpAddr) {
+        let hasher = &self.hasher;
         match address {
             IpAddr::V4(address) => {
-                self.v4.remove(hash_v4(&self.hasher, address), |(other, _)| *other == address);
+                let hash = hash_v4(hasher, address);
+                self.v4.remove(hash, |(other, _)| *other == address, |(address, _)| hash_v4(hasher, *address));
             }
             IpAddr::V6(address) => {
-                self.v6.remove(hash_v6(&self.hasher, address), |(other, _)| *other == address);
+                let hash = hash_v6(hasher, address);
+                self.v6.remove(hash, |(other, _)| *other == address, |(address, _)| hash_v6(hasher, *address));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::Index;
 use super::ends::{Candidate, Who};
-use super::evaluate::{Flow, between};
+use super::evaluate::Flow;
 use super::policy::Direction;
 use super::question::{FlowError, FlowRequest};
 
@@ -19,12 +19,12 @@ impl Index {
     ) -> Result<Flow<'s>, FlowError> {
         // One of several replicas may call another one: that is not traffic within a pod.
         let certain = sources.len() == 1 && destinations.len() == 1;
-        let source_addresses = looks_at_addresses(&destinations, Direction::Ingress);
-        let destination_addresses = looks_at_addresses(&sources, Direction::Egress);
+        let source_addresses = self.looks_at_addresses(&destinations, Direction::Ingress);
+        let destination_addresses = self.looks_at_addresses(&sources, Direction::Egress);
         let sources = distinct(sources, source_addresses);
         let destinations = distinct(destinations, destination_addresses);
         let flow = |source: &Candidate<'s>, destination: &Candidate<'s>| {
-            between(source.clone(), destination.clone(), certain, request.protocol, request.port)
+            self.between(source.clone(), destination.clone(), certain, request.protocol, request.port)
         };
         let mut first = None;
         for (row, source) in sources.iter().enumerate() {
@@ -71,18 +71,13 @@ impl Index {
             ),
         )
     }
-}
 
-/// Whether an address can make a difference to the policies of these ends.
-fn looks_at_addresses(held: &[Candidate<'_>], direction: Direction) -> bool {
-    held.iter().any(|candidate| {
-        let isolating = match &candidate.who {
-            Who::Pod(_, identity) => identity.isolating(direction),
-            Who::Unborn(unborn) => unborn.isolating(direction),
-            Who::HostNetwork | Who::Nobody => &[],
-        };
-        isolating.iter().flat_map(|policy| policy.rules(direction)).any(|rule| rule.addresses.is_some())
-    })
+    /// Whether an address can make a difference to the policies of these ends.
+    fn looks_at_addresses(&self, held: &[Candidate<'_>], direction: Direction) -> bool {
+        let policies = |candidate| self.isolating(candidate, direction).iter();
+        let rules = held.iter().map(|candidate| &candidate.who).flat_map(policies);
+        rules.flat_map(|policy| policy.rules(direction)).any(|rule| rule.addresses.is_some())
+    }
 }
 
 /// The pods between which no policy could tell a difference, each such group once.
@@ -90,7 +85,7 @@ fn distinct(candidates: Vec<Candidate<'_>>, by_address: bool) -> Vec<Candidate<'
     let mut seen = HashSet::new();
     let is_new = |candidate: &Candidate<'_>| {
         let identity = match &candidate.who {
-            Who::Pod(id, _) => Some(*id),
+            Who::Pod(id) => Some(*id),
             Who::Unborn(_) | Who::HostNetwork | Who::Nobody => None,
         };
         let addresses = candidate.addresses.as_slice();

@@ -1,12 +1,13 @@
 //! The answer to a flow question.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::policy::CompiledPolicy;
+use super::Index;
+use super::ends::Unborn;
+use super::policy::{CompiledPolicy, Direction};
 
 /// The answer to a flow question. Borrows from the snapshot: making one allocates nothing, unless it was asked about a
-/// pod that does not exist yet, or about workloads.
+/// pod that does not exist yet, or about workloads. Names are looked up when they are asked for.
 #[derive(Clone, Debug)]
 pub struct FlowDecision<'s> {
     /// The source's egress.
@@ -20,8 +21,9 @@ pub struct FlowDecision<'s> {
 
 impl FlowDecision<'_> {
     /// Whether both legs allow.
+    #[inline]
     pub fn allowed(&self) -> bool {
-        self.egress.allowed && self.ingress.allowed
+        self.egress.allowed & self.ingress.allowed
     }
 }
 
@@ -32,22 +34,58 @@ pub struct Leg<'s> {
     pub allowed: bool,
     /// Why.
     pub reason: LegReason,
-    /// The policies that isolate this end in this direction, in order of their names; empty: not isolated.
-    pub isolating: Cow<'s, [Arc<CompiledPolicy>]>,
-    /// The first rule that allows it: index into `isolating`, and index of the rule in its policy.
-    pub allowed_by: Option<(usize, usize)>,
+    /// Whether any policy isolates this end in this direction.
+    pub isolated: bool,
+    pub(super) direction: Direction,
+    pub(super) held: Held<'s>,
+    pub(super) first: First,
+}
+
+/// Whose policies a leg is about.
+#[derive(Clone, Debug)]
+pub(super) enum Held<'s> {
+    /// Nobody that policies hold.
+    Nobody,
+    /// A pod of the identity of this number.
+    Pod(&'s Index, u32),
+    Unborn(Arc<Unborn>),
+}
+
+/// The first rule that allows a leg.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum First {
+    None,
+    /// Index of its step in the identity's isolation.
+    Step(usize),
+    /// Index of its policy, and of the rule in it.
+    Rule(usize, usize),
 }
 
 impl Leg<'_> {
-    /// Whether any policy isolates this end in this direction.
-    pub fn isolated(&self) -> bool {
-        !self.isolating.is_empty()
+    /// The policies that isolate this end in this direction, in order of their names; empty: not isolated.
+    pub fn isolating(&self) -> &[Arc<CompiledPolicy>] {
+        match &self.held {
+            Held::Nobody => &[],
+            Held::Pod(index, identity) => index.isolating_identity(*identity, self.direction),
+            Held::Unborn(unborn) => unborn.isolating(self.direction),
+        }
+    }
+
+    /// The first rule that allows it: index into [`Leg::isolating`], and index of the rule in its policy.
+    pub fn allowed_by(&self) -> Option<(usize, usize)> {
+        match (self.first, &self.held) {
+            (First::Rule(policy, rule), _) => Some((policy, rule)),
+            (First::Step(step), Held::Pod(index, identity)) => {
+                index.identities.get(*identity)?.isolation(self.direction).origin(step)
+            }
+            (First::Step(_) | First::None, _) => None,
+        }
     }
 
     /// The first rule that allows it: its policy, and its index in `spec.egress` or `spec.ingress` there.
     pub fn allowing_rule(&self) -> Option<(&CompiledPolicy, usize)> {
-        let (policy, rule) = self.allowed_by?;
-        Some((self.isolating.get(policy)?, rule))
+        let (policy, rule) = self.allowed_by()?;
+        Some((self.isolating().get(policy)?, rule))
     }
 }
 

@@ -4,8 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Index;
-use super::addresses::{HOST_NETWORK, Owner};
-use super::identities::Identity;
+use super::addresses::Owner;
 use super::namespaces::implied_labels;
 use super::packed::PackedLabels;
 use super::policy::{CompiledPolicy, Direction};
@@ -15,9 +14,9 @@ use crate::object::Labels;
 
 /// What policies can tell of an end, besides its address.
 #[derive(Clone, Debug)]
-pub(super) enum Who<'s> {
-    /// A pod of this identity, and the identity's number.
-    Pod(u32, &'s Identity),
+pub(super) enum Who {
+    /// A pod of this identity.
+    Pod(u32),
     /// A pod that does not exist yet.
     Unborn(Arc<Unborn>),
     /// A pod that policies do not hold.
@@ -49,7 +48,7 @@ impl Unborn {
 /// One end, with every address it may use.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate<'s> {
-    pub(super) who: Who<'s>,
+    pub(super) who: Who,
     /// The pod's number, where it is one certain pod.
     pub(super) pod: Option<u32>,
     pub(super) addresses: Candidates<'s>,
@@ -103,17 +102,12 @@ impl Index {
     #[inline]
     pub(super) fn by_address(&self, address: IpAddr) -> Candidate<'_> {
         let owner = self.addresses.owner(address);
-        let who = match owner {
+        let who = match owner.map(Owner::identity) {
             None => Who::Nobody,
-            Some(Owner { identity: HOST_NETWORK, .. }) => Who::HostNetwork,
-            Some(Owner { identity, .. }) => self.who(identity),
+            Some(None) => Who::HostNetwork,
+            Some(Some(identity)) => Who::Pod(identity),
         };
         Candidate { who, pod: owner.map(|owner| owner.pod), addresses: Candidates::Given(address) }
-    }
-
-    #[inline]
-    fn who(&self, identity: u32) -> Who<'_> {
-        self.identities.get(identity).map_or(Who::Nobody, |found| Who::Pod(identity, found))
     }
 
     fn by_name(
@@ -143,7 +137,7 @@ impl Index {
                 return Err(FlowError::new(format!("{role}.pod.ip"), message));
             }
         };
-        let who = if pod.host_network { Who::HostNetwork } else { self.who(pod.identity) };
+        let who = if pod.host_network { Who::HostNetwork } else { Who::Pod(pod.identity) };
         Ok(Candidate { who, pod: Some(id), addresses })
     }
 
@@ -173,7 +167,7 @@ impl Index {
         if pods.iter().any(|(_, pod)| !pod.terminated) {
             pods.retain(|(_, pod)| !pod.terminated);
         } else if let Some(template) = workload.and_then(|workload| workload.template) {
-            let who = self.who(template);
+            let who = Who::Pod(template);
             let addresses = Candidates::Listed(&[]);
             return Ok(Resolved::One(Candidate { who, pod: None, addresses }));
         }
@@ -183,7 +177,7 @@ impl Index {
         // By name, so that answers do not depend on the order in which pods came.
         pods.sort_unstable_by(|(_, a), (_, b)| a.name.cmp(&b.name));
         let candidates = pods.into_iter().map(|(id, pod)| Candidate {
-            who: self.who(pod.identity),
+            who: Who::Pod(pod.identity),
             pod: Some(id),
             addresses: Candidates::Listed(pod.live_addresses()),
         });

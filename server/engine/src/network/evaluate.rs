@@ -3,22 +3,26 @@
 //! Both the verdict and its explanation come from the two questions in this file, whether a rule's ports and whether
 //! its peers match.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::Index;
-use super::decision::{FlowDecision, Leg, LegReason, RuleTrace};
+use super::decision::{First, FlowDecision, Held, Leg, LegReason, RuleTrace};
 use super::ends::{Candidate, Candidates, Resolved, Unborn, Who};
-use super::isolation::Test;
+use super::line::{IN_LINE, Line};
 use super::policy::{CompiledPolicy, CompiledRule, Direction, PodPeer};
 use super::question::{End, FlowError, FlowRequest};
 use super::selectors::Scope;
+use super::step::{Step, Test};
 use crate::object::Protocol;
+use crate::persist::IdSet;
 use crate::selector;
 
 /// An end with the address it uses.
 struct Party<'s> {
-    who: Who<'s>,
+    who: Who,
+    /// What the question's direction reads of a pod's identity: egress of the source, ingress of the destination.
+    line: Option<&'s Line>,
     /// Unset: nobody knows.
     address: Option<IpAddr>,
 }
@@ -71,13 +75,13 @@ impl Index {
         if let (End::Ip(source), End::Ip(destination)) = (&request.source, &request.destination) {
             // What enforcement points ask.
             let ends = (self.by_address(source.to_canonical()), self.by_address(destination.to_canonical()));
-            return between(ends.0, ends.1, true, request.protocol, request.port);
+            return self.between(ends.0, ends.1, true, request.protocol, request.port);
         }
         let source = self.resolve("source", &request.source)?;
         let destination = self.resolve("destination", &request.destination)?;
         match (source, destination) {
             (Resolved::One(source), Resolved::One(destination)) => {
-                between(source, destination, true, request.protocol, request.port)
+                self.between(source, destination, true, request.protocol, request.port)
             }
             (source, destination) => {
                 self.between_workloads(request, source.into_vec(), destination.into_vec())
@@ -95,58 +99,148 @@ impl Index {
 
     #[inline]
     fn leg<'s>(&'s self, flow: &Flow<'s>, direction: Direction, unknown_address: &mut bool) -> Leg<'s> {
-        let isolating = match &flow.held(direction).who {
-            Who::Pod(_, identity) => Cow::Borrowed(identity.isolating(direction)),
-            Who::Unborn(unborn) => Cow::Owned(unborn.isolating(direction).to_vec()),
-            Who::HostNetwork | Who::Nobody => Cow::Borrowed([].as_slice()),
+        let held = flow.held(direction);
+        let (of, isolated, otherwise) = match (&held.who, held.line) {
+            (Who::Pod(id), Some(line)) => (Held::Pod(self, *id), line.isolated, LegReason::NotIsolated),
+            (Who::Unborn(unborn), _) => {
+                let isolated = !unborn.isolating(direction).is_empty();
+                (Held::Unborn(Arc::clone(unborn)), isolated, LegReason::NotIsolated)
+            }
+            (Who::HostNetwork, _) => (Held::Nobody, false, LegReason::HostNetwork),
+            (Who::Nobody | Who::Pod(_), _) => (Held::Nobody, false, LegReason::NotAPod),
         };
-        let (reason, allowed_by) = if flow.within_pod {
-            (LegReason::SelfTraffic, None)
-        } else if isolating.is_empty() {
-            let reason = match &flow.held(direction).who {
-                Who::Pod(..) | Who::Unborn(_) => LegReason::NotIsolated,
-                Who::HostNetwork => LegReason::HostNetwork,
-                Who::Nobody => LegReason::NotAPod,
-            };
-            (reason, None)
+        let (reason, first) = if flow.within_pod {
+            (LegReason::SelfTraffic, First::None)
+        } else if !isolated {
+            (otherwise, First::None)
         } else {
-            let allowed_by = match &flow.held(direction).who {
-                Who::Pod(_, identity) => {
-                    let isolation = identity.isolation(direction);
-                    let first = isolation.steps.iter().find(|step| {
-                        step.fits(flow.protocol, flow.port)
-                            && match step.test {
-                                Test::Anybody => true,
-                                Test::Peer(peer) => {
-                                    self.matches_peer(&flow.other(direction).who, identity.namespace, peer)
-                                }
-                                Test::Rule => {
-                                    isolation.policies.get(step.policy as usize).is_some_and(|policy| {
-                                        self.allows(
-                                            flow,
-                                            direction,
-                                            policy,
-                                            step.rule as usize,
-                                            unknown_address,
-                                        )
-                                    })
-                                }
-                            }
-                    });
-                    first.map(|step| (step.policy as usize, step.rule as usize))
+            let first = match (held.line, &held.who, &flow.other(direction).who) {
+                (Some(line), Who::Pod(id), Who::Pod(_) | Who::HostNetwork | Who::Nobody) => {
+                    self.first_step(flow, direction, line, *id, unknown_address)
                 }
-                Who::Unborn(_) | Who::HostNetwork | Who::Nobody => {
-                    isolating.iter().enumerate().find_map(|(place, policy)| {
-                        let mut rules = 0..policy.rules(direction).len();
-                        let allows =
-                            |rule: &usize| self.allows(flow, direction, policy, *rule, unknown_address);
-                        Some((place, rules.find(allows)?))
-                    })
-                }
+                (_, who, _) => self.first_rule(flow, direction, who, unknown_address),
             };
-            (if allowed_by.is_some() { LegReason::Rule } else { LegReason::NoRule }, allowed_by)
+            (if matches!(first, First::None) { LegReason::NoRule } else { LegReason::Rule }, first)
         };
-        Leg { allowed: reason != LegReason::NoRule, reason, isolating, allowed_by }
+        Leg { allowed: reason != LegReason::NoRule, reason, isolated, direction, held: of, first }
+    }
+
+    /// The first step of a pod's identity that allows the flow. The other end exists.
+    #[inline]
+    fn first_step(
+        &self,
+        flow: &Flow<'_>,
+        direction: Direction,
+        line: &Line,
+        id: u32,
+        unknown_address: &mut bool,
+    ) -> First {
+        let mut allows = |place: usize, step: Step| {
+            step.fits(flow.protocol, flow.port)
+                && self.passes(flow, direction, line, (id, place), step.test(), unknown_address)
+        };
+        for (place, step) in line.steps().iter().enumerate() {
+            if allows(place, *step) {
+                return First::Step(place);
+            }
+        }
+        if line.more
+            && let Some(identity) = self.identities.get(id)
+        {
+            let steps = identity.isolation(direction).steps.iter().enumerate().skip(IN_LINE);
+            for (place, step) in steps {
+                if allows(place, *step) {
+                    return First::Step(place);
+                }
+            }
+        }
+        First::None
+    }
+
+    /// What remains to be asked of a step whose ports fit. `at`: the identity, and the step's place.
+    #[inline]
+    fn passes(
+        &self,
+        flow: &Flow<'_>,
+        direction: Direction,
+        line: &Line,
+        at: (u32, usize),
+        test: Test,
+        unknown_address: &mut bool,
+    ) -> bool {
+        let other = flow.other(direction);
+        match test {
+            Test::Anybody => true,
+            Test::Every => other.line.is_some(),
+            Test::Own(bit) => {
+                other.line.is_some_and(|other| other.namespace == line.namespace && other.own >> bit & 1 == 1)
+            }
+            Test::Namespaces(selector) => {
+                let contains = |other: &Line| contains(self.selected_namespaces.get(selector), other.namespace);
+                other.line.is_some_and(contains)
+            }
+            Test::Selected(selector) => match other.who {
+                Who::Pod(other) => contains(self.selected.get(selector), other),
+                Who::Unborn(_) | Who::HostNetwork | Who::Nobody => false,
+            },
+            Test::Block(set) => match other.address {
+                Some(address) => self.blocks.get(set).is_some_and(|set| set.contains(address)),
+                None => {
+                    *unknown_address = true;
+                    false
+                }
+            },
+            Test::Rule => self.rule_allows(flow, direction, at, unknown_address),
+        }
+    }
+
+    /// Whether the rule of a step allows the flow.
+    #[cold]
+    fn rule_allows(
+        &self,
+        flow: &Flow<'_>,
+        direction: Direction,
+        (id, step): (u32, usize),
+        unknown_address: &mut bool,
+    ) -> bool {
+        let Some(isolation) = self.identities.get(id).map(|identity| identity.isolation(direction)) else {
+            return false;
+        };
+        isolation.origin(step).is_some_and(|(policy, rule)| {
+            let policy = isolation.policies.get(policy);
+            policy.is_some_and(|policy| self.allows(flow, direction, policy, rule, unknown_address))
+        })
+    }
+
+    /// The first rule that allows the flow, where an end does not exist yet.
+    #[cold]
+    fn first_rule(
+        &self,
+        flow: &Flow<'_>,
+        direction: Direction,
+        who: &Who,
+        unknown_address: &mut bool,
+    ) -> First {
+        let found = self.isolating(who, direction).iter().enumerate().find_map(|(place, policy)| {
+            let mut rules = 0..policy.rules(direction).len();
+            let allows = |rule: &usize| self.allows(flow, direction, policy, *rule, unknown_address);
+            Some(First::Rule(place, rules.find(allows)?))
+        });
+        found.unwrap_or(First::None)
+    }
+
+    /// The policies that isolate an end, in order of their names.
+    pub(super) fn isolating<'a>(&'a self, who: &'a Who, direction: Direction) -> &'a [Arc<CompiledPolicy>] {
+        match who {
+            Who::Pod(id) => self.isolating_identity(*id, direction),
+            Who::Unborn(unborn) => unborn.isolating(direction),
+            Who::HostNetwork | Who::Nobody => &[],
+        }
+    }
+
+    /// The policies that isolate the pods of an identity, in order of their names.
+    pub(super) fn isolating_identity(&self, id: u32, direction: Direction) -> &[Arc<CompiledPolicy>] {
+        self.identities.get(id).map_or(&[], |identity| &identity.isolation(direction).policies)
     }
 
     /// Whether this rule of a policy allows the flow.
@@ -158,7 +252,7 @@ impl Index {
         rule: usize,
         unknown_address: &mut bool,
     ) -> bool {
-        let Some(rule) = policy.rules(direction).get(rule).filter(|rule| flow.matches_ports(rule)) else {
+        let Some(rule) = policy.rules(direction).get(rule).filter(|rule| self.matches_ports(flow, rule)) else {
             return false;
         };
         let peers = self.matches_peers(flow.other(direction), policy, rule);
@@ -167,12 +261,8 @@ impl Index {
     }
 
     fn trace(&self, flow: &Flow<'_>, direction: Direction) -> Vec<RuleTrace> {
-        let isolating = match &flow.held(direction).who {
-            _ if flow.within_pod => &[],
-            Who::Pod(_, identity) => identity.isolating(direction),
-            Who::Unborn(unborn) => unborn.isolating(direction),
-            Who::HostNetwork | Who::Nobody => &[],
-        };
+        let isolating =
+            if flow.within_pod { &[] } else { self.isolating(&flow.held(direction).who, direction) };
         let mut traces = Vec::new();
         for (place, policy) in isolating.iter().enumerate() {
             for (index, rule) in policy.rules(direction).iter().enumerate() {
@@ -183,7 +273,7 @@ impl Index {
                         self.matches_peers(flow.other(direction), policy, rule),
                         PeerMatch::Yes
                     ),
-                    port_matched: flow.matches_ports(rule),
+                    port_matched: self.matches_ports(flow, rule),
                 });
             }
         }
@@ -193,34 +283,33 @@ impl Index {
     /// Whether `other` is one of the rule's peers.
     #[inline]
     fn matches_peers(&self, other: &Party<'_>, policy: &CompiledPolicy, rule: &CompiledRule) -> PeerMatch {
-        let is_peer = |peer: &PodPeer| self.matches_peer(&other.who, policy.namespace_id, *peer);
+        let is_peer = |peer: &PodPeer| self.matches_peer(other, policy.namespace_id, *peer);
         let pod = rule.anybody || rule.pods.iter().any(is_peer);
         match (&rule.addresses, other.address) {
             _ if pod => PeerMatch::Yes,
             (None, _) => PeerMatch::No,
             (Some(_), None) => PeerMatch::UnknownAddress,
-            (Some(addresses), Some(address)) if addresses.contains(address) => PeerMatch::Yes,
+            (Some(addresses), Some(address)) if addresses.set.contains(address) => PeerMatch::Yes,
             (Some(_), Some(_)) => PeerMatch::No,
         }
     }
 
     /// Whether `other` is this peer of a rule, whose policy lives in the namespace `own`.
     #[inline]
-    fn matches_peer(&self, other: &Who<'_>, own: u32, peer: PodPeer) -> bool {
-        match other {
-            Who::Pod(id, identity) => match peer {
+    fn matches_peer(&self, other: &Party<'_>, own: u32, peer: PodPeer) -> bool {
+        match (&other.who, other.line) {
+            (Who::Pod(id), Some(line)) => match peer {
                 PodPeer::Every => true,
-                PodPeer::OwnNamespace => identity.namespace == own,
-                PodPeer::OwnSelected(selector) => identity.namespace == own && identity.is_selected(selector),
+                PodPeer::OwnNamespace => line.namespace == own,
                 PodPeer::Namespaces(selector) => {
-                    self.selected_namespaces.get(selector).is_some_and(|set| set.contains(identity.namespace))
+                    contains(self.selected_namespaces.get(selector), line.namespace)
                 }
-                PodPeer::Selected(selector) => {
-                    self.selected.get(selector).is_some_and(|set| set.contains(*id))
+                PodPeer::OwnSelected { selector, .. } | PodPeer::Selected(selector) => {
+                    contains(self.selected.get(selector), *id)
                 }
             },
-            Who::Unborn(unborn) => self.matches_unborn(unborn, own, peer),
-            Who::HostNetwork | Who::Nobody => false,
+            (Who::Unborn(unborn), _) => self.matches_unborn(unborn, own, peer),
+            (Who::HostNetwork | Who::Nobody | Who::Pod(_), _) => false,
         }
     }
 
@@ -234,7 +323,7 @@ impl Index {
             PodPeer::Every => true,
             PodPeer::OwnNamespace => in_own,
             PodPeer::Namespaces(selector) => in_selected(selector),
-            PodPeer::OwnSelected(selector) | PodPeer::Selected(selector) => {
+            PodPeer::OwnSelected { selector, .. } | PodPeer::Selected(selector) => {
                 self.pod_selectors.get(selector).is_some_and(|selector| {
                     let in_scope = match selector.scope {
                         Scope::Namespace(namespace) => unborn.namespace == Some(namespace),
@@ -265,37 +354,56 @@ impl<'s> Flow<'s> {
             Direction::Ingress => &self.source,
         }
     }
+}
 
+impl Index {
     /// Whether protocol and port are among the rule's. Named ports are those of the destination, in both directions.
-    #[inline]
-    fn matches_ports(&self, rule: &CompiledRule) -> bool {
-        let has_name = |name: &str| match &self.destination.who {
-            Who::Pod(_, identity) => identity.has_named_port(name, self.protocol, self.port),
+    fn matches_ports(&self, flow: &Flow<'_>, rule: &CompiledRule) -> bool {
+        let has_name = |name: &str| match &flow.destination.who {
+            Who::Pod(id) => self
+                .identities
+                .get(*id)
+                .is_some_and(|identity| identity.has_named_port(name, flow.protocol, flow.port)),
             Who::Unborn(_) | Who::HostNetwork | Who::Nobody => false,
         };
         rule.ports.is_empty()
-            || rule.ports.iter().any(|port| port.matches(self.protocol, self.port, has_name))
+            || rule.ports.iter().any(|port| port.matches(flow.protocol, flow.port, has_name))
+    }
+
+    /// The flow between two ends, each with the address it would use. `certain`: an end is one pod, not one of several.
+    #[inline]
+    pub(super) fn between<'s>(
+        &'s self,
+        source: Candidate<'s>,
+        destination: Candidate<'s>,
+        certain: bool,
+        protocol: Protocol,
+        port: u16,
+    ) -> Result<Flow<'s>, FlowError> {
+        let (from, to) = meet(&source.addresses, &destination.addresses)?;
+        let within_pod = certain && source.pod.is_some() && source.pod == destination.pod;
+        Ok(Flow {
+            source: self.party(source.who, from, Direction::Egress),
+            destination: self.party(destination.who, to, Direction::Ingress),
+            within_pod,
+            protocol,
+            port,
+        })
+    }
+
+    #[inline]
+    fn party(&self, who: Who, address: Option<IpAddr>, direction: Direction) -> Party<'_> {
+        let line = match who {
+            Who::Pod(id) => self.lines.get(id).map(|sides| sides.line(direction)),
+            Who::Unborn(_) | Who::HostNetwork | Who::Nobody => None,
+        };
+        Party { who, line, address }
     }
 }
 
-/// The flow between two ends, each with the address it would use. `certain`: an end is one pod, not one of several.
 #[inline]
-pub(super) fn between<'s>(
-    source: Candidate<'s>,
-    destination: Candidate<'s>,
-    certain: bool,
-    protocol: Protocol,
-    port: u16,
-) -> Result<Flow<'s>, FlowError> {
-    let (from, to) = meet(&source.addresses, &destination.addresses)?;
-    let within_pod = certain && source.pod.is_some() && source.pod == destination.pod;
-    Ok(Flow {
-        source: Party { who: source.who, address: from },
-        destination: Party { who: destination.who, address: to },
-        within_pod,
-        protocol,
-        port,
-    })
+fn contains(set: Option<&IdSet>, id: u32) -> bool {
+    set.is_some_and(|set| set.contains(id))
 }
 
 /// The addresses two ends use with each other: the destination's first of a family that the source has too. Two

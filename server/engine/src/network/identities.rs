@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::Index;
 use super::isolation::Isolation;
+use super::line::Sides;
 use super::packed::PackedLabels;
 use super::policy::{CompiledPolicy, Direction};
 use super::postings::label_hash;
@@ -14,12 +15,11 @@ use super::selectors::{Scope, is_empty};
 use crate::object::{ContainerPort, Labels, Protocol};
 use crate::persist::IdSet;
 
-/// Namespace, labels and named ports, and what follows from them.
+/// Namespace, labels and named ports, and what follows from them. What questions read of it is in its
+/// [`Line`](super::line::Line)s.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
     pub(super) namespace: u32,
-    /// The pod selectors of its own namespace that match it (but those that match everything), in ascending order.
-    own_selectors: SmallVec<[u32; 4]>,
     ingress: Isolation,
     egress: Isolation,
     pub(super) labels: PackedLabels,
@@ -28,7 +28,6 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    #[inline]
     pub(super) fn isolation(&self, direction: Direction) -> &Isolation {
         match direction {
             Direction::Ingress => &self.ingress,
@@ -36,31 +35,9 @@ impl Identity {
         }
     }
 
-    /// The policies that isolate its pods, in order of their names.
-    pub(super) fn isolating(&self, direction: Direction) -> &[Arc<CompiledPolicy>] {
-        &self.isolation(direction).policies
-    }
-
-    /// Whether this pod selector of its own namespace matches.
-    #[inline]
-    pub(super) fn is_selected(&self, selector: u32) -> bool {
-        self.own_selectors.contains(&selector)
-    }
-
     /// Whether some container calls this port so. Containers of one pod may use a name twice: each of them counts.
     pub(super) fn has_named_port(&self, name: &str, protocol: Protocol, port: u16) -> bool {
         self.ports.iter().any(|named| named.port == port && named.protocol == protocol && named.name == name)
-    }
-
-    /// Tells of a pod selector of its own namespace that matches from now on, or no longer.
-    pub(super) fn select(&mut self, selector: u32, matches: bool) {
-        match (self.own_selectors.binary_search(&selector), matches) {
-            (Err(place), true) => self.own_selectors.insert(place, selector),
-            (Ok(place), false) => {
-                self.own_selectors.remove(place);
-            }
-            (Ok(_), true) | (Err(_), false) => {}
-        }
     }
 
     fn insert(&mut self, policy: &Arc<CompiledPolicy>) {
@@ -79,13 +56,11 @@ impl Identity {
 }
 
 impl Index {
-    pub(super) fn identity_mut(&mut self, id: u32) -> Option<&mut Identity> {
-        self.identities.get_mut(id).map(Arc::make_mut)
-    }
-
-    /// Whether the pod selector speaks of one namespace alone.
-    fn is_own(&self, selector: u32) -> bool {
-        self.pod_selectors.get(selector).is_some_and(|selector| matches!(selector.scope, Scope::Namespace(_)))
+    /// Changes what isolates an identity.
+    fn change_isolation(&mut self, id: u32, change: impl FnOnce(&mut Identity)) {
+        let Some(identity) = self.identities.get_mut(id).map(Arc::make_mut) else { return };
+        change(identity);
+        self.lines.get_mut(id).show(&identity.ingress, &identity.egress);
     }
 
     /// The number of an identity, which stands for one pod or template more from now on.
@@ -110,7 +85,6 @@ impl Index {
             None => {
                 let identity = Identity {
                     namespace,
-                    own_selectors: SmallVec::new(),
                     ingress: Isolation::default(),
                     egress: Isolation::default(),
                     labels,
@@ -146,13 +120,11 @@ impl Index {
             self.pod_selectors.get(**selector).is_some_and(|selector| !is_empty(&selector.labels))
         };
         let selectors: Vec<_> = selectors.iter().filter(narrow).copied().collect();
-        for selector in &selectors {
-            if self.is_own(*selector) {
-                identity.select(*selector, true);
-            }
-        }
+        let bits = selectors.iter().filter_map(|selector| self.selector_uses.get(*selector)?.bit);
+        let own = bits.fold(0, |own, bit| own | 1 << bit);
         let identity = Arc::new(identity);
         let id = self.identities.insert(hash, Arc::clone(&identity));
+        *self.lines.get_mut(id) = Sides::new(namespace, own, &identity.ingress, &identity.egress);
         for selector in selectors {
             self.selected.get_mut(selector).insert(id);
         }
@@ -196,9 +168,7 @@ impl Index {
     /// Enters a policy at the identities it isolates.
     pub(super) fn isolate(&mut self, policy: &Arc<CompiledPolicy>) {
         for id in self.subjects_of(policy) {
-            if let Some(identity) = self.identity_mut(id) {
-                identity.insert(policy);
-            }
+            self.change_isolation(id, |identity| identity.insert(policy));
         }
         self.selector_uses.get_mut(policy.subject).subjects.push(Arc::clone(policy));
     }
@@ -206,9 +176,7 @@ impl Index {
     /// Takes a policy out of the identities it isolates.
     pub(super) fn unisolate(&mut self, policy: &Arc<CompiledPolicy>) {
         for id in self.subjects_of(policy) {
-            if let Some(identity) = self.identity_mut(id) {
-                identity.remove(policy);
-            }
+            self.change_isolation(id, |identity| identity.remove(policy));
         }
         let subjects = &mut self.selector_uses.get_mut(policy.subject).subjects;
         subjects.retain(|other| !Arc::ptr_eq(other, policy));

@@ -2,61 +2,31 @@
 
 use std::sync::Arc;
 
-use super::policy::{CompiledPolicy, CompiledRule, Direction, PodPeer};
+use super::policy::{CompiledPolicy, CompiledRule, Direction};
+use super::step::{Step, Test};
 use crate::object::{ContainerPort, Protocol};
 
-/// The policies that isolate an identity for one direction, and all their rules in one piece: a question reads a
-/// line of memory or two, where going from policy to policy would read several of each.
+/// The policies that isolate an identity for one direction, and all their rules in one piece. The first steps are also
+/// in the identity's [`Line`](super::line::Line).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Isolation {
     /// In order of the policies.
     pub(super) steps: Vec<Step>,
+    /// Whose rule each step is: index of the policy, and of the rule in it.
+    origins: Vec<(u32, u32)>,
     /// In order of their names.
     pub(super) policies: Vec<Arc<CompiledPolicy>>,
 }
 
-/// A rule, or one pair of a peer and a port of a rule that has few.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
-    first_port: u16,
-    last_port: u16,
-    /// One bit a protocol.
-    protocols: u8,
-    pub(super) test: Test,
-    /// Index of the policy.
-    pub(super) policy: u32,
-    /// Index of the rule in its policy.
-    pub(super) rule: u32,
-}
-
-/// What remains to be asked once protocol and port fit.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Test {
-    /// Nothing.
-    Anybody,
-    /// Whether the other end is this peer.
-    Peer(PodPeer),
-    /// The rule itself, its ports included.
-    Rule,
-}
-
 /// Rules of more pairs of peers and ports than this are one step.
-const MAX_PAIRS: usize = 4;
-const EVERY_PROTOCOL: u8 = u8::MAX;
-
-const fn bit(protocol: Protocol) -> u8 {
-    1 << protocol as u8
-}
-
-impl Step {
-    /// Whether protocol and port fit, as far as the step tells.
-    #[inline]
-    pub(super) fn fits(&self, protocol: Protocol, port: u16) -> bool {
-        self.protocols & bit(protocol) != 0 && self.first_port <= port && port <= self.last_port
-    }
-}
+const MAX_PAIRS: usize = 8;
 
 impl Isolation {
+    /// Whose rule a step is: index of the policy, and of the rule in it.
+    pub(super) fn origin(&self, step: usize) -> Option<(usize, usize)> {
+        self.origins.get(step).map(|(policy, rule)| (*policy as usize, *rule as usize))
+    }
+
     /// Adds the policy at the place its name asks for. `own_ports` are the identity's.
     pub(super) fn insert(
         &mut self,
@@ -69,62 +39,57 @@ impl Isolation {
         let place = self.policies.partition_point(|other| other.name < policy.name);
         self.policies.insert(place, Arc::clone(policy));
         let start = self.shift(place, 1);
-        let rules = policy.rules(direction).iter().enumerate();
-        let steps = rules.flat_map(|(index, rule)| steps(place as u32, index as u32, rule, own_ports));
-        self.steps.splice(start..start, steps);
+        let (mut added, mut origins) = (Vec::new(), Vec::new());
+        for (index, rule) in policy.rules(direction).iter().enumerate() {
+            steps(rule, own_ports, &mut added);
+            origins.resize(added.len(), (place as u32, index as u32));
+        }
+        self.steps.splice(start..start, added);
+        self.origins.splice(start..start, origins);
     }
 
     /// Takes the policy of this name out.
     pub(super) fn remove(&mut self, name: &str) {
         let Ok(place) = self.policies.binary_search_by(|other| (*other.name).cmp(name)) else { return };
         self.policies.remove(place);
-        self.steps.retain(|step| step.policy as usize != place);
+        let of = |place: usize| self.origins.partition_point(|(policy, _)| (*policy as usize) < place);
+        let gone = of(place)..of(place + 1);
+        self.steps.drain(gone.clone());
+        self.origins.drain(gone);
         self.shift(place, -1);
     }
 
     /// The policies from `place` on have moved. Tells where their steps begin.
     fn shift(&mut self, place: usize, by: i32) -> usize {
-        let start = self.steps.partition_point(|step| (step.policy as usize) < place);
-        for step in &mut self.steps[start..] {
-            step.policy = step.policy.saturating_add_signed(by);
+        let start = self.origins.partition_point(|(policy, _)| (*policy as usize) < place);
+        for (policy, _) in &mut self.origins[start..] {
+            *policy = policy.saturating_add_signed(by);
         }
         start
     }
 }
 
-/// Without `named_ports`, names are left to be looked up.
-fn steps(policy: u32, index: u32, rule: &CompiledRule, named_ports: Option<&[ContainerPort]>) -> Vec<Step> {
-    let whole = Step {
-        first_port: 0,
-        last_port: u16::MAX,
-        protocols: EVERY_PROTOCOL,
-        test: Test::Rule,
-        policy,
-        rule: index,
-    };
-    let Some(ranges) = ranges(rule, named_ports) else { return vec![whole] };
-    let on_ports = if rule.ports.is_empty() {
-        vec![whole]
-    } else {
-        let on = |(protocol, first_port, last_port)| Step {
-            first_port,
-            last_port,
-            protocols: bit(protocol),
-            ..whole
-        };
-        ranges.into_iter().map(on).collect()
-    };
+/// Adds the steps of one rule. Without `named_ports`, names are left to be looked up.
+fn steps(rule: &CompiledRule, named_ports: Option<&[ContainerPort]>, steps: &mut Vec<Step>) {
+    let whole = Step::new(Test::Rule);
+    let Some(ranges) = ranges(rule, named_ports) else { return steps.push(whole) };
     let tests: Vec<_> = if rule.anybody {
         vec![Test::Anybody]
-    } else if rule.addresses.is_some() {
-        vec![Test::Rule]
     } else {
-        rule.pods.iter().map(|peer| Test::Peer(*peer)).collect()
+        let pods = rule.pods.iter().map(|peer| Test::of(*peer));
+        pods.chain(rule.addresses.as_ref().map(|block| Test::Block(block.id))).collect()
     };
-    if on_ports.len() * tests.len() > MAX_PAIRS {
-        return vec![whole];
+    let everywhere = rule.ports.is_empty();
+    if tests.len() * if everywhere { 1 } else { ranges.len() } > MAX_PAIRS {
+        return steps.push(whole);
     }
-    on_ports.into_iter().flat_map(|step| tests.iter().map(move |test| Step { test: *test, ..step })).collect()
+    let tests = tests.into_iter().map(Step::new);
+    if everywhere {
+        return steps.extend(tests);
+    }
+    for (protocol, first_port, last_port) in ranges {
+        steps.extend(tests.clone().map(|step| step.on(protocol, first_port, last_port)));
+    }
 }
 
 /// Protocols with their first and last port; `None` if a name has to be looked up.

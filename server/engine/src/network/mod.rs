@@ -25,6 +25,7 @@ mod ends;
 mod evaluate;
 mod identities;
 mod isolation;
+mod line;
 mod namespaces;
 mod packed;
 mod pods;
@@ -33,6 +34,7 @@ mod policy;
 mod postings;
 mod question;
 mod selectors;
+mod step;
 #[cfg(test)]
 mod tests;
 mod workloads;
@@ -53,11 +55,13 @@ use crate::snapshot::Diagnostic;
 #[derive(Clone, Debug, Default)]
 pub struct Index {
     hasher: RandomState,
-    /// Whose address it is: with `identities` and `selected*`, what questions read.
+    /// Whose address it is: with `lines`, `blocks` and `selected*`, what questions read.
     addresses: addresses::Addresses,
+    /// What questions read of identities.
+    lines: line::Lines,
     identities: Registry<Arc<identities::Identity>>,
     /// How many pods and templates each identity stands for.
-    identity_references: Vector<u32>,
+    identity_references: Vector<u32, 64>,
     /// Identities by namespace and label.
     identity_labels: postings::Postings,
     namespaces: Registry<Arc<namespaces::Namespace>>,
@@ -74,6 +78,9 @@ pub struct Index {
     pod_selector_anchors: postings::Postings,
     /// The identities that each pod selector matches; left empty for those that match all of their scope.
     selected: Vector<IdSet>,
+    /// The addresses that rules allow, each such set once.
+    blocks: Registry<Arc<address_set::AddressSet>>,
+    block_references: Vector<u32, 64>,
     policies: Table<Arc<CompiledPolicy>>,
     pods: Registry<Arc<pods::PodRecord>>,
     workloads: Registry<Arc<workloads::WorkloadRecord>>,

@@ -25,6 +25,8 @@ pub(super) struct Namespace {
     pub(super) identities: IdSet,
     /// The namespace selectors that match it.
     pub(super) selectors: IdSet,
+    /// The bits that its pod selectors have: see [`Line::own`](super::line::Line::own).
+    pub(super) bits: u64,
 }
 
 /// The labels of a namespace of which no object tells: what the API server would have given it.
@@ -55,6 +57,7 @@ impl Index {
             policies: 0,
             identities: IdSet::default(),
             selectors: IdSet::default(),
+            bits: 0,
         };
         let id = self.namespaces.insert(self.hasher.hash_one(name), Arc::new(namespace));
         self.relabel(id, implied_labels(name));

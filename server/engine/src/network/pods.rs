@@ -7,7 +7,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::Index;
-use super::addresses::{HOST_NETWORK, Owner};
+use super::addresses::Owner;
 use crate::object::Pod;
 
 /// A pod.
@@ -32,7 +32,7 @@ impl PodRecord {
     }
 
     fn owner(&self, pod: u32) -> Owner {
-        Owner { pod, identity: if self.host_network { HOST_NETWORK } else { self.identity } }
+        Owner::new(pod, (!self.host_network).then_some(self.identity))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Index;
 use super::address_set::AddressSet;
-use super::policy::{CompiledPolicy, CompiledPort, CompiledRule, PodPeer};
+use super::policy::{Block, CompiledPolicy, CompiledPort, CompiledRule, PodPeer};
 use super::selectors::{Scope, is_empty};
 use crate::object::{Kind, LabelSelector, NetworkPolicy, ObjectKey, Peer, Rule};
 use crate::snapshot::Diagnostic;
@@ -59,7 +59,7 @@ impl Index {
         for peer in policy.peers() {
             match peer {
                 PodPeer::Every | PodPeer::OwnNamespace => {}
-                PodPeer::OwnSelected(selector) => self.release_pod_selector(selector),
+                PodPeer::OwnSelected { selector, .. } => self.release_pod_selector(selector),
                 PodPeer::Namespaces(selector) => self.release_namespace_selector(selector),
                 PodPeer::Selected(selector) => {
                     let scope = self.pod_selectors.get(selector).map(|selector| selector.scope);
@@ -69,6 +69,9 @@ impl Index {
                     }
                 }
             }
+        }
+        for block in policy.blocks() {
+            self.release_block(block);
         }
         if let Some(namespace) = self.namespace_mut(policy.namespace_id) {
             namespace.policies -= 1;
@@ -96,7 +99,7 @@ impl Index {
                     Peer::IpBlock(_) => None,
                 })
                 .collect(),
-            addresses: blocks().next().map(|_| Box::new(AddressSet::new(blocks()))),
+            addresses: blocks().next().map(|_| self.acquire_block(AddressSet::new(blocks()))),
             ports: rule.ports.iter().map(CompiledPort::new).collect(),
         }
     }
@@ -111,7 +114,8 @@ impl Index {
         match (namespaces, pods) {
             (None, None) => PodPeer::OwnNamespace,
             (None, Some(pods)) => {
-                PodPeer::OwnSelected(self.acquire_pod_selector(Scope::Namespace(namespace), pods))
+                let selector = self.acquire_pod_selector(Scope::Namespace(namespace), pods);
+                PodPeer::OwnSelected { selector, bit: self.ensure_bit(namespace, selector) }
             }
             (Some(namespaces), None) if is_empty(namespaces) => PodPeer::Every,
             (Some(namespaces), None) => PodPeer::Namespaces(self.acquire_namespace_selector(namespaces)),
@@ -119,6 +123,28 @@ impl Index {
                 let scope = self.acquire_namespace_selector(namespaces);
                 PodPeer::Selected(self.acquire_pod_selector(Scope::Namespaces(scope), pods))
             }
+        }
+    }
+}
+
+impl Index {
+    /// The set's number: rules of the same ipBlocks share one, which keeps what questions read small.
+    fn acquire_block(&mut self, set: AddressSet) -> Block {
+        let hash = self.hasher.hash_one(&set);
+        let found = self.blocks.find(hash, |other| **other == set).map(|(id, set)| (id, Arc::clone(set)));
+        let (id, set) = found.unwrap_or_else(|| {
+            let set = Arc::new(set);
+            (self.blocks.insert(hash, Arc::clone(&set)), set)
+        });
+        *self.block_references.get_mut(id) += 1;
+        Block { id, set }
+    }
+
+    fn release_block(&mut self, block: &Block) {
+        let references = self.block_references.get_mut(block.id);
+        *references -= 1;
+        if *references == 0 {
+            self.blocks.remove(self.hasher.hash_one(&*block.set), block.id);
         }
     }
 }

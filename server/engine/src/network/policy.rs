@@ -46,6 +46,11 @@ impl CompiledPolicy {
         }
     }
 
+    /// The sets of addresses that it holds references to.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.ingress.iter().chain(&self.egress).filter_map(|rule| rule.addresses.as_ref())
+    }
+
     /// The peers that hold references to selectors.
     pub(super) fn peers(&self) -> impl Iterator<Item = PodPeer> {
         self.ingress.iter().chain(&self.egress).flat_map(|rule| rule.pods.iter().copied())
@@ -60,9 +65,16 @@ pub(super) struct CompiledRule {
     /// Peers that are pods.
     pub(super) pods: SmallVec<[PodPeer; 2]>,
     /// Peers that are addresses; unset: the rule has no ipBlock.
-    pub(super) addresses: Option<Box<AddressSet>>,
+    pub(super) addresses: Option<Block>,
     /// Empty: every port of every protocol.
     pub(super) ports: SmallVec<[CompiledPort; 1]>,
+}
+
+/// The ipBlocks of a rule, and the number of their set in [`Index::blocks`](super::Index::blocks).
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    pub(super) id: u32,
+    pub(super) set: Arc<AddressSet>,
 }
 
 /// A peer of a rule that stands for pods. Selectors that select everything need no set to look into.
@@ -73,7 +85,11 @@ pub(super) enum PodPeer {
     /// Every pod of the policy's own namespace.
     OwnNamespace,
     /// Those pods of the policy's own namespace that match this pod selector.
-    OwnSelected(u32),
+    OwnSelected {
+        selector: u32,
+        /// By which bit a pod's [`Line::own`](super::line::Line::own) tells; unset: none was left.
+        bit: Option<u8>,
+    },
     /// Every pod of the namespaces that match this namespace selector.
     Namespaces(u32),
     /// The pods that match this pod selector, which knows its namespaces.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Index;
 use super::packed::PackedLabels;
 use super::policy::CompiledPolicy;
+use super::step::OWN_NAMESPACE;
 use super::postings::{anchor_hashes, anchors, label_hash, unanchored_hash};
 use crate::object::LabelSelector;
 use crate::persist::IdSet;
@@ -44,6 +45,8 @@ pub(super) struct SelectorUse {
     pub(super) subjects: Vec<Arc<CompiledPolicy>>,
     /// How many policies and peers use it.
     references: u32,
+    /// By which bit the lines of the identities it matches tell.
+    pub(super) bit: Option<u8>,
 }
 
 /// Whether the selector matches everything.
@@ -121,7 +124,6 @@ impl Index {
         if !is_empty(labels) {
             for identity in self.matching_identities(scope, labels) {
                 self.selected.get_mut(id).insert(identity);
-                self.tell_identity(identity, id, scope, true);
             }
         }
         id
@@ -134,7 +136,7 @@ impl Index {
         if uses.references > 0 {
             return;
         }
-        *uses = SelectorUse::default();
+        let bit = std::mem::take(uses).bit;
         let Some(selector) = self.pod_selectors.get(id).cloned() else { return };
         for hash in anchor_hashes(&self.hasher, selector.scope, &selector.labels) {
             self.pod_selector_anchors.remove(hash, id);
@@ -144,17 +146,34 @@ impl Index {
         {
             namespaces.pod_selectors.remove(id);
         }
-        for identity in std::mem::take(self.selected.get_mut(id)).iter() {
-            self.tell_identity(identity, id, selector.scope, false);
+        let selected = std::mem::take(self.selected.get_mut(id));
+        if let (Some(bit), Scope::Namespace(namespace)) = (bit, selector.scope) {
+            selected.iter().for_each(|identity| self.lines.get_mut(identity).select(bit, false));
+            if let Some(namespace) = self.namespace_mut(namespace) {
+                namespace.bits &= !(1 << bit);
+            }
         }
         self.pod_selectors.remove(self.hasher.hash_one((selector.scope, &selector.labels)), id);
     }
 
-    /// Identities know the pod selectors of their own namespace: those a question asks for most.
-    fn tell_identity(&mut self, identity: u32, selector: u32, scope: Scope, matches: bool) {
-        if let (Scope::Namespace(_), Some(identity)) = (scope, self.identity_mut(identity)) {
-            identity.select(selector, matches);
+    /// The bit by which the identities of a namespace tell whether a pod selector of that namespace matches them; none
+    /// if all are taken.
+    pub(super) fn ensure_bit(&mut self, namespace: u32, selector: u32) -> Option<u8> {
+        if let Some(bit) = self.selector_uses.get(selector)?.bit {
+            return Some(bit);
         }
+        let bits = &mut self.namespace_mut(namespace)?.bits;
+        let bit = bits.trailing_ones();
+        if bit >= OWN_NAMESPACE {
+            return None;
+        }
+        *bits |= 1 << bit;
+        let bit = bit as u8;
+        self.selector_uses.get_mut(selector).bit = Some(bit);
+        for identity in self.selected.get(selector).into_iter().flat_map(IdSet::iter) {
+            self.lines.get_mut(identity).select(bit, true);
+        }
+        Some(bit)
     }
 
     /// The pod selectors of `scope` that match these labels, in ascending order.

@@ -8,11 +8,13 @@
 //! | table | maps | as |
 //! |---|---|---|
 //! | [`Table`] | hashes to entries | 16-way trie over hash bits, leaves of up to [`table::SPLIT`] entries |
-//! | [`Vector`] | small integers to values | 32-way trie over index bits, leaves of 16 |
+//! | [`FlatTable`] | hashes to small entries that are read at every question | the same, leaves that are one piece of memory |
+//! | [`Vector`] | small integers to values | trie over index bits, 8 or more ways, leaves of 8 or more |
 //! | [`Slab`] | integers it hands out to values | [`Vector`] with a list of free places |
 //! | [`Registry`] | values to the integers they are known by | [`Slab`] with a [`Table`] of hashes |
 //! | [`IdSet`] | a set of small integers | a sorted list, or once that is long, bits in a [`Vector`] |
 
+mod flat_table;
 mod id_set;
 mod registry;
 mod slab;
@@ -21,6 +23,7 @@ mod table;
 mod tests;
 mod vector;
 
+pub(crate) use flat_table::FlatTable;
 pub(crate) use id_set::IdSet;
 pub(crate) use registry::Registry;
 pub(crate) use slab::Slab;

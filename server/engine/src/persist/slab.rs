@@ -5,9 +5,10 @@ use super::Vector;
 /// A persistent table that hands out the numbers its values are known by. Numbers of removed values are used again.
 #[derive(Clone, Debug)]
 pub(crate) struct Slab<T> {
-    places: Vector<Option<T>>,
+    /// Small leaves: copying one that holds `Arc`s writes to each of them.
+    places: Vector<Option<T>, 8>,
     /// The first `free_len` places of this stack are numbers free to be used again.
-    free: Vector<u32>,
+    free: Vector<u32, 64>,
     free_len: u32,
     next: u32,
 }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{IdSet, Registry, Slab, Table, Vector};
+use super::{FlatTable, IdSet, Registry, Slab, Table, Vector};
 
 /// Spreads like a hash, or (with few bits) collides.
 fn hash(key: u32, bits: u32) -> u64 {
@@ -40,8 +40,38 @@ proptest! {
     }
 
     #[test]
+    fn flat_table_is_a_map(
+        steps in prop::collection::vec((0u32..2000, any::<bool>()), 0..6000),
+        bits in prop::sample::select(vec![64u32, 20, 4]),
+        frozen_at in 0usize..6000,
+    ) {
+        let (mut table, mut model) = (FlatTable::default(), BTreeMap::new());
+        let mut frozen = None;
+        let hasher = |(key, _): &(u32, usize)| hash(*key, bits);
+        for (step, (key, insert)) in steps.into_iter().enumerate() {
+            if step == frozen_at {
+                frozen = Some((table.clone(), model.clone()));
+            }
+            let removed = table.remove(hash(key, bits), |(other, _)| *other == key, hasher);
+            prop_assert_eq!(removed.map(|(_, value)| value), model.remove(&key));
+            if insert {
+                table.insert(hash(key, bits), (key, step), hasher);
+                model.insert(key, step);
+                let found = table.find_mut(hash(key, bits), |(other, _)| *other == key);
+                prop_assert_eq!(found.copied(), Some((key, step)));
+            }
+        }
+        for (table, model) in frozen.into_iter().chain([(table, model)]) {
+            for key in 0..2000 {
+                let found = table.find(hash(key, bits), |(other, _)| *other == key);
+                prop_assert_eq!(found.map(|(_, value)| value), model.get(&key));
+            }
+        }
+    }
+
+    #[test]
     fn vector_is_an_array(steps in prop::collection::vec((0u32..20_000, 1u32..), 1..300)) {
-        let (mut vector, mut model) = (Vector::default(), BTreeMap::new());
+        let (mut vector, mut model) = (Vector::<u32>::default(), BTreeMap::new());
         let half = steps.len() / 2;
         let mut frozen = (Vector::default(), BTreeMap::new());
         for (step, (index, value)) in steps.into_iter().enumerate() {
@@ -78,7 +108,7 @@ proptest! {
 
 #[test]
 fn vector_of_the_highest_index() {
-    let mut vector = Vector::default();
+    let mut vector = Vector::<u32, 8, 32>::default();
     *vector.get_mut(0) = 1;
     *vector.get_mut(u32::MAX) = 2;
     assert_eq!(vector.get(0), Some(&1));

@@ -2,41 +2,43 @@
 
 use std::sync::Arc;
 
-const LEAF_BITS: u32 = 4;
-const LEAF: usize = 1 << LEAF_BITS;
-const WAY_BITS: u32 = 5;
-const WAYS: usize = 1 << WAY_BITS;
-
 /// A persistent array of `T`. Places that were never set hold `T::default()` and cost nothing in between.
+///
+/// `LEAF` and `WAYS` are powers of two. A change copies one leaf and the branches above it, and copying a branch
+/// writes to every node below it (their counts of references), wherever in memory they are: few ways make changes
+/// cheap, many make reading quick.
 #[derive(Clone, Debug)]
-pub(crate) struct Vector<T> {
-    root: Node<T>,
+pub(crate) struct Vector<T, const LEAF: usize = 16, const WAYS: usize = 8> {
+    root: Node<T, LEAF, WAYS>,
     /// How many levels of branches lie above the leaves.
     height: u32,
 }
 
 #[derive(Clone, Debug)]
-enum Node<T> {
+enum Node<T, const LEAF: usize, const WAYS: usize> {
     Empty,
     Leaf(Arc<[T; LEAF]>),
-    Branch(Arc<[Node<T>; WAYS]>),
+    Branch(Arc<[Node<T, LEAF, WAYS>; WAYS]>),
 }
 
-impl<T> Default for Vector<T> {
+impl<T, const LEAF: usize, const WAYS: usize> Default for Vector<T, LEAF, WAYS> {
     fn default() -> Self {
         Self { root: Node::Empty, height: 0 }
     }
 }
 
-/// Which way to go at a branch that has `height` levels (itself included) above the leaves.
-const fn way(index: u32, height: u32) -> usize {
-    (index >> (LEAF_BITS + (height - 1) * WAY_BITS)) as usize % WAYS
-}
+impl<T: Clone + Default, const LEAF: usize, const WAYS: usize> Vector<T, LEAF, WAYS> {
+    const LEAF_BITS: u32 = LEAF.trailing_zeros();
+    const WAY_BITS: u32 = WAYS.trailing_zeros();
 
-impl<T: Clone + Default> Vector<T> {
+    /// Which way to go at a branch that has `height` levels (itself included) above the leaves.
+    const fn way(index: u32, height: u32) -> usize {
+        (index >> (Self::LEAF_BITS + (height - 1) * Self::WAY_BITS)) as usize % WAYS
+    }
+
     /// Whether places up to `index` fit under the present height.
     fn fits(&self, index: u32) -> bool {
-        let bits = LEAF_BITS + self.height * WAY_BITS;
+        let bits = Self::LEAF_BITS + self.height * Self::WAY_BITS;
         bits >= u32::BITS || index >> bits == 0
     }
 
@@ -51,7 +53,7 @@ impl<T: Clone + Default> Vector<T> {
         loop {
             match node {
                 Node::Branch(ways) => {
-                    node = &ways[way(index, height)];
+                    node = &ways[Self::way(index, height)];
                     height -= 1;
                 }
                 Node::Leaf(leaf) => return Some(&leaf[index as usize % LEAF]),
@@ -75,7 +77,7 @@ impl<T: Clone + Default> Vector<T> {
         loop {
             match node {
                 Node::Branch(ways) => {
-                    node = &mut Arc::make_mut(ways)[way(index, height)];
+                    node = &mut Arc::make_mut(ways)[Self::way(index, height)];
                     height -= 1;
                 }
                 Node::Leaf(leaf) => return &mut Arc::make_mut(leaf)[index as usize % LEAF],

@@ -85,9 +85,9 @@ fn policies_hold_nobody_but_pods() {
     ] {
         assert_eq!(reasons(&index, source, destination), expected, "{source} to {destination}");
     }
-    assert!(!ask(&index, "n/host", "n/a", 80).egress.isolated());
+    assert!(!ask(&index, "n/host", "n/a", 80).egress.isolated);
     // By identity policies would let it in; by address this one comes first.
-    assert_eq!(ask(&index, "n/host", "n/a", 80).ingress.allowed_by, Some((0, 1)));
+    assert_eq!(ask(&index, "n/host", "n/a", 80).ingress.allowed_by(), Some((0, 1)));
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn a_pod_that_does_not_exist_yet() {
 
     let new = labels("app=closed");
     let to_new = End::Labels { namespace: "n", labels: &new };
-    assert_eq!(check(&of("n", ""), to_new.clone()).ingress.allowed_by, Some((0, 0)));
+    assert_eq!(check(&of("n", ""), to_new.clone()).ingress.allowed_by(), Some((0, 0)));
     let from_host = FlowRequest { destination: to_new, ..request("10.9.9.9", "n/server", 80) };
     assert!(!index.check_flow(&from_host).unwrap().allowed());
     assert_eq!(index.trace_flow(&from_host).unwrap().1.len(), 1);

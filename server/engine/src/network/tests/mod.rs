@@ -161,7 +161,7 @@ fn refusal(index: &Index, source: &str, destination: &str) -> FlowError {
 }
 
 fn isolating<'l>(leg: &'l Leg<'_>) -> Vec<&'l str> {
-    leg.isolating.iter().map(|policy| &*policy.name).collect()
+    leg.isolating().iter().map(|policy| &*policy.name).collect()
 }
 
 fn address(text: &str) -> IpAddr {

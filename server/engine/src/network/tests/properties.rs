@@ -125,8 +125,8 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 fn assert_same(leg: &Leg<'_>, slow: &SlowLeg, request: &FlowRequest<'_>) {
-    let isolating: Vec<_> = leg.isolating.iter().map(|policy| policy.name.to_string()).collect();
-    let leg = SlowLeg { allowed: leg.allowed, isolating, allowed_by: leg.allowed_by };
+    let isolating: Vec<_> = leg.isolating().iter().map(|policy| policy.name.to_string()).collect();
+    let leg = SlowLeg { allowed: leg.allowed, isolating, allowed_by: leg.allowed_by() };
     assert_eq!(&leg, slow, "{request:?}");
 }
 
@@ -167,7 +167,7 @@ fn assert_trace(index: &Index, request: &FlowRequest<'_>) {
     let (egress, ingress) = index.trace_flow(request).unwrap();
     for (leg, trace) in [(decision.egress, egress), (decision.ingress, ingress)] {
         let first = trace.iter().find(|trace| trace.peer_matched && trace.port_matched);
-        assert_eq!(leg.allowed_by, first.map(|trace| (trace.policy, trace.rule)), "{request:?}");
+        assert_eq!(leg.allowed_by(), first.map(|trace| (trace.policy, trace.rule)), "{request:?}");
     }
 }
 

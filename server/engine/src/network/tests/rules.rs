@@ -136,8 +136,8 @@ fn one_leg_denies() {
     let decision = ask(&index, CLIENT, SERVER, 80);
     assert_eq!((decision.egress.allowed, decision.ingress.allowed, decision.allowed()), (true, false, false));
     assert_eq!(decision.egress.allowing_rule().map(|(policy, rule)| (&*policy.name, rule)), Some(("out", 0)));
-    assert!(decision.ingress.isolated());
-    assert_eq!(decision.ingress.allowed_by, None);
+    assert!(decision.ingress.isolated);
+    assert_eq!(decision.ingress.allowed_by(), None);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn policies_add_up_in_order_of_their_names() {
     ]);
     let decision = ask(&index, CLIENT, SERVER, 80);
     assert_eq!(isolating(&decision.ingress), ["a", "m", "z"]);
-    assert_eq!(decision.ingress.allowed_by, Some((1, 1)));
+    assert_eq!(decision.ingress.allowed_by(), Some((1, 1)));
     let (egress, ingress) = index.trace_flow(&super::request(CLIENT, SERVER, 80)).unwrap();
     assert_eq!(egress, []);
     let trace = |policy, rule, port_matched| RuleTrace { policy, rule, peer_matched: true, port_matched };
@@ -197,7 +197,7 @@ fn namespaces_change_their_labels() {
     let teams = || rule(vec![pods(Some("team=green"), None)], vec![]);
     let named = || rule(vec![pods(Some("kubernetes.io/metadata.name=a"), None)], vec![]);
     let mut index = cluster([ingress("b/p", "", vec![team(), teams(), named()]).into()]);
-    let by = |index: &Index| ask(index, CLIENT, SERVER, 80).ingress.allowed_by;
+    let by = |index: &Index| ask(index, CLIENT, SERVER, 80).ingress.allowed_by();
     assert_eq!(by(&index), Some((0, 0)));
     index.apply(&super::Change::Upsert(namespace("a", "team=green")));
     assert_eq!(by(&index), Some((0, 1)));
