@@ -1,7 +1,7 @@
 //! Whose address is it?
 
 use std::hash::BuildHasher;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use std::num::NonZeroU32;
 
@@ -43,44 +43,63 @@ impl Owner {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Addresses {
     hasher: RandomState,
-    v4: FlatTable<(Ipv4Addr, Owner)>,
-    v6: FlatTable<(Ipv6Addr, Owner)>,
+    v4: FlatTable<(u32, Owner)>,
+    v6: FlatTable<(V6, Owner)>,
     /// The pods that share an address.
     shared: Table<(IpAddr, IdSet)>,
 }
 
-fn hash_v4(hasher: &RandomState, address: Ipv4Addr) -> u64 {
-    hasher.hash_one(address.to_bits())
+/// In halves, which need no more than eight bytes of alignment.
+type V6 = [u64; 2];
+
+#[inline(always)]
+fn hash_v4(hasher: &RandomState, address: u32) -> u64 {
+    hasher.hash_one(address)
 }
 
-fn hash_v6(hasher: &RandomState, address: Ipv6Addr) -> u64 {
-    hasher.hash_one(address.to_bits())
+fn hash_v6(hasher: &RandomState, [high, low]: V6) -> u64 {
+    hasher.hash_one((high, low))
+}
+
+fn halves(address: Ipv6Addr) -> V6 {
+    let bits = address.to_bits();
+    [(bits >> 64) as u64, bits as u64]
 }
 
 impl Addresses {
-    /// The one pod that has the address. One that several have is no pod's: which of them is meant, nobody can tell.
-    #[inline]
-    pub(super) fn owner(&self, address: IpAddr) -> Option<Owner> {
+    /// The one pod that has the address, whichever way it is written. One that several have is no pod's: which of them
+    /// is meant, nobody can tell.
+    #[inline(always)]
+    pub(super) fn owner(&self, address: &IpAddr) -> Option<Owner> {
         self.entry(address).filter(|owner| owner.pod != SHARED)
     }
 
-    #[inline]
-    fn entry(&self, address: IpAddr) -> Option<Owner> {
+    #[inline(always)]
+    fn entry(&self, address: &IpAddr) -> Option<Owner> {
         match address {
-            IpAddr::V4(address) => {
-                let hash = hash_v4(&self.hasher, address);
-                self.v4.find(hash, |(other, _)| *other == address).map(|(_, owner)| *owner)
-            }
-            IpAddr::V6(address) => {
-                let hash = hash_v6(&self.hasher, address);
-                self.v6.find(hash, |(other, _)| *other == address).map(|(_, owner)| *owner)
-            }
+            IpAddr::V4(address) => self.entry_v4(address.to_bits()),
+            IpAddr::V6(address) => self.entry_v6(*address),
         }
+    }
+
+    #[inline(always)]
+    fn entry_v4(&self, address: u32) -> Option<Owner> {
+        let hash = hash_v4(&self.hasher, address);
+        self.v4.find(hash, |(other, _)| *other == address).map(|(_, owner)| *owner)
+    }
+
+    #[inline(never)]
+    fn entry_v6(&self, address: Ipv6Addr) -> Option<Owner> {
+        if let Some(address) = address.to_ipv4_mapped() {
+            return self.entry_v4(address.to_bits());
+        }
+        let address = halves(address);
+        self.v6.find(hash_v6(&self.hasher, address), |(other, _)| *other == address).map(|(_, owner)| *owner)
     }
 
     /// The pod has the address from now on.
     pub(super) fn insert(&mut self, address: IpAddr, owner: Owner) {
-        let Some(present) = self.entry(address) else { return self.put(address, owner) };
+        let Some(present) = self.entry(&address) else { return self.put(address, owner) };
         if present.pod == SHARED {
             let hash = self.hasher.hash_one(address);
             if let Some((_, pods)) = self.shared.find_mut(hash, |(other, _)| *other == address) {
@@ -99,7 +118,7 @@ impl Addresses {
 
     /// The pod does not have the address any more; `owner_of` tells of any other pod.
     pub(super) fn remove(&mut self, address: IpAddr, pod: u32, owner_of: impl FnOnce(u32) -> Option<Owner>) {
-        let Some(present) = self.entry(address) else { return };
+        let Some(present) = self.entry(&address) else { return };
         if present.pod == pod {
             return self.take(address);
         }
@@ -121,6 +140,7 @@ impl Addresses {
         let hasher = &self.hasher;
         match address {
             IpAddr::V4(address) => {
+                let address = address.to_bits();
                 let hash = hash_v4(hasher, address);
                 match self.v4.find_mut(hash, |(other, _)| *other == address) {
                     Some((_, present)) => *present = owner,
@@ -128,6 +148,7 @@ impl Addresses {
                 }
             }
             IpAddr::V6(address) => {
+                let address = halves(address);
                 let hash = hash_v6(hasher, address);
                 match self.v6.find_mut(hash, |(other, _)| *other == address) {
                     Some((_, present)) => *present = owner,
@@ -141,10 +162,12 @@ impl Addresses {
         let hasher = &self.hasher;
         match address {
             IpAddr::V4(address) => {
+                let address = address.to_bits();
                 let hash = hash_v4(hasher, address);
                 self.v4.remove(hash, |(other, _)| *other == address, |(address, _)| hash_v4(hasher, *address));
             }
             IpAddr::V6(address) => {
+                let address = halves(address);
                 let hash = hash_v6(hasher, address);
                 self.v6.remove(hash, |(other, _)| *other == address, |(address, _)| hash_v6(hasher, *address));
             }

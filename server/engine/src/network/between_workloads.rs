@@ -13,7 +13,7 @@ impl Index {
     /// The flow between the first pods of either end, if it stands for those between all of them.
     pub(super) fn between_workloads<'s>(
         &'s self,
-        request: &FlowRequest<'_>,
+        request: &'s FlowRequest<'_>,
         sources: Vec<Candidate<'s>>,
         destinations: Vec<Candidate<'s>>,
     ) -> Result<Flow<'s>, FlowError> {

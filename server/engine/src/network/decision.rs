@@ -56,9 +56,9 @@ pub(super) enum Held<'s> {
 pub(super) enum First {
     None,
     /// Index of its step in the identity's isolation.
-    Step(usize),
+    Step(u32),
     /// Index of its policy, and of the rule in it.
-    Rule(usize, usize),
+    Rule(u32, u32),
 }
 
 impl Leg<'_> {
@@ -74,7 +74,7 @@ impl Leg<'_> {
     /// The first rule that allows it: index into [`Leg::isolating`], and index of the rule in its policy.
     pub fn allowed_by(&self) -> Option<(usize, usize)> {
         match (self.first, &self.held) {
-            (First::Rule(policy, rule), _) => Some((policy, rule)),
+            (First::Rule(policy, rule), _) => Some((policy as usize, rule as usize)),
             (First::Step(step), Held::Pod(index, identity)) => {
                 index.identities.get(*identity)?.isolation(self.direction).origin(step)
             }

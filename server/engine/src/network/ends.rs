@@ -54,19 +54,19 @@ pub(super) struct Candidate<'s> {
     pub(super) addresses: Candidates<'s>,
 }
 
-/// The addresses an end may use.
+/// The addresses an end may use. Those asked for are as they were written, IPv4 perhaps as IPv6.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Candidates<'s> {
     /// This one, as asked for.
-    Given(IpAddr),
+    Given(&'s IpAddr),
     /// One of these; none: nobody knows.
     Listed(&'s [IpAddr]),
 }
 
-impl Candidates<'_> {
-    pub(super) fn as_slice(&self) -> &[IpAddr] {
+impl<'s> Candidates<'s> {
+    pub(super) fn as_slice(&self) -> &'s [IpAddr] {
         match self {
-            Candidates::Given(address) => std::slice::from_ref(address),
+            Candidates::Given(address) => std::slice::from_ref(*address),
             Candidates::Listed(addresses) => addresses,
         }
     }
@@ -87,27 +87,29 @@ impl<'s> Resolved<'s> {
     }
 }
 
+/// Who has an address.
+fn who(owner: Option<Owner>) -> Who {
+    match owner.map(Owner::identity) {
+        None => Who::Nobody,
+        Some(None) => Who::HostNetwork,
+        Some(Some(identity)) => Who::Pod(identity),
+    }
+}
+
 impl Index {
     /// `role` is `source` or `destination`.
-    #[inline]
-    pub(super) fn resolve(&self, role: &str, end: &End<'_>) -> Result<Resolved<'_>, FlowError> {
+    pub(super) fn resolve<'s>(&'s self, role: &str, end: &'s End<'_>) -> Result<Resolved<'s>, FlowError> {
         match end {
-            End::Ip(address) => Ok(Resolved::One(self.by_address(address.to_canonical()))),
+            End::Ip(address) => Ok(Resolved::One(self.by_address(address))),
             End::Pod { namespace, name, ip } => self.by_name(role, namespace, name, *ip).map(Resolved::One),
             End::Workload { namespace, kind, name } => self.by_workload(role, namespace, kind, name),
             End::Labels { namespace, labels } => Ok(Resolved::One(self.by_labels(namespace, labels))),
         }
     }
 
-    #[inline]
-    pub(super) fn by_address(&self, address: IpAddr) -> Candidate<'_> {
+    fn by_address<'s>(&'s self, address: &'s IpAddr) -> Candidate<'s> {
         let owner = self.addresses.owner(address);
-        let who = match owner.map(Owner::identity) {
-            None => Who::Nobody,
-            Some(None) => Who::HostNetwork,
-            Some(Some(identity)) => Who::Pod(identity),
-        };
-        Candidate { who, pod: owner.map(|owner| owner.pod), addresses: Candidates::Given(address) }
+        Candidate { who: who(owner), pod: owner.map(|owner| owner.pod), addresses: Candidates::Given(address) }
     }
 
     fn by_name(
@@ -120,10 +122,14 @@ impl Index {
         let Some((id, pod)) = self.find_pod(namespace, name) else {
             return Err(FlowError::new(format!("{role}.pod"), self.no_such("Pod", namespace, name)));
         };
-        let addresses = match ip.map(|ip| ip.to_canonical()) {
-            None => Candidates::Listed(pod.live_addresses()),
-            Some(ip) if pod.live_addresses().contains(&ip) => Candidates::Given(ip),
+        let who = if pod.host_network { Who::HostNetwork } else { Who::Pod(pod.identity) };
+        let named = |addresses| Candidate { who, pod: Some(id), addresses };
+        match ip.map(|ip| ip.to_canonical()) {
+            None => Ok(named(Candidates::Listed(pod.live_addresses()))),
             Some(ip) => {
+                if let Some(ip) = pod.live_addresses().iter().find(|own| **own == ip) {
+                    return Ok(named(Candidates::Given(ip)));
+                }
                 let message = match pod.live_addresses() {
                     _ if pod.terminated => {
                         format!("Pod \"{namespace}/{name}\" has terminated: no address is its own any more")
@@ -134,11 +140,9 @@ impl Index {
                         format!("Pod \"{namespace}/{name}\" has {}, not {ip}", own.join(" and "))
                     }
                 };
-                return Err(FlowError::new(format!("{role}.pod.ip"), message));
+                Err(FlowError::new(format!("{role}.pod.ip"), message))
             }
-        };
-        let who = if pod.host_network { Who::HostNetwork } else { Who::Pod(pod.identity) };
-        Ok(Candidate { who, pod: Some(id), addresses })
+        }
     }
 
     /// The pods that a workload owns and that have not terminated; else those of its template; else those that have.

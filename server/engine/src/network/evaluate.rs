@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Index;
 use super::decision::{First, FlowDecision, Held, Leg, LegReason, RuleTrace};
 use super::ends::{Candidate, Candidates, Resolved, Unborn, Who};
-use super::line::{IN_LINE, Line};
+use super::line::{IN_LINE, Line, facts};
 use super::policy::{CompiledPolicy, CompiledRule, Direction, PodPeer};
 use super::question::{End, FlowError, FlowRequest};
 use super::selectors::Scope;
@@ -19,22 +19,45 @@ use crate::persist::IdSet;
 use crate::selector;
 
 /// An end with the address it uses.
-struct Party<'s> {
+struct Party<'f> {
     who: Who,
     /// What the question's direction reads of a pod's identity: egress of the source, ingress of the destination.
-    line: Option<&'s Line>,
+    line: Option<&'f Line>,
     /// Unset: nobody knows.
-    address: Option<IpAddr>,
+    address: Option<&'f IpAddr>,
 }
 
 /// A flow between two certain ends.
-pub(super) struct Flow<'s> {
-    source: Party<'s>,
-    destination: Party<'s>,
+pub(super) struct Flow<'f> {
+    source: Party<'f>,
+    destination: Party<'f>,
     /// Both ends are the very same pod.
     within_pod: bool,
+    service: Service,
+}
+
+/// What is called at the destination.
+#[derive(Clone, Copy)]
+struct Service {
     protocol: Protocol,
     port: u16,
+}
+
+/// A pod's identity in the direction in which its policies are asked.
+#[derive(Clone, Copy)]
+struct Subject<'f> {
+    id: u32,
+    line: &'f Line,
+    direction: Direction,
+}
+
+/// An end that exists, as the rules of the other one see it.
+#[derive(Clone, Copy)]
+struct Peer<'f> {
+    /// Its identity, unless it is no pod that policies can tell.
+    pod: Option<(u32, &'f Line)>,
+    /// Unset: nobody knows.
+    address: Option<&'f IpAddr>,
 }
 
 /// Whether a rule's peers match the other end.
@@ -51,7 +74,41 @@ impl Index {
     /// # Errors
     /// When an end does not exist, or does not stand for one answer: see [`FlowError`].
     pub fn check_flow(&self, request: &FlowRequest<'_>) -> Result<FlowDecision<'_>, FlowError> {
-        Ok(self.decide(&self.flow(request)?))
+        if let (End::Ip(source), End::Ip(destination)) = (&request.source, &request.destination)
+            && let Some(decision) = self.between_pods(source, destination, request.protocol, request.port)
+        {
+            return Ok(decision);
+        }
+        self.flow(request).map(|flow| self.decide(&flow))
+    }
+
+    /// The flow between the addresses of two pods that policies hold: what enforcement points ask most. `None`:
+    /// they are not.
+    #[inline(always)]
+    fn between_pods(
+        &self,
+        from: &IpAddr,
+        to: &IpAddr,
+        protocol: Protocol,
+        port: u16,
+    ) -> Option<FlowDecision<'_>> {
+        let (source, destination) = (self.addresses.owner(from)?, self.addresses.owner(to)?);
+        let (source_id, destination_id) = (source.identity()?, destination.identity()?);
+        let source_line = self.lines.get(source_id)?.line(Direction::Egress);
+        let destination_line = self.lines.get(destination_id)?.line(Direction::Ingress);
+        if source.pod == destination.pod || port == 0 {
+            return None;
+        }
+        let service = Service { protocol, port };
+        let mut unknown_address = false;
+        let source = Subject { id: source_id, line: source_line, direction: Direction::Egress };
+        let peer = Peer { pod: Some((destination_id, destination_line)), address: Some(to) };
+        let egress = self.pod_leg(source, &peer, service, &mut unknown_address);
+        let destination =
+            Subject { id: destination_id, line: destination_line, direction: Direction::Ingress };
+        let peer = Peer { pod: Some((source_id, source_line)), address: Some(from) };
+        let ingress = self.pod_leg(destination, &peer, service, &mut unknown_address);
+        Some(FlowDecision { egress, ingress, unknown_address })
     }
 
     /// Every rule that [`Index::check_flow`] looks at for this request, egress and ingress: the same evaluation,
@@ -67,15 +124,10 @@ impl Index {
         Ok((self.trace(&flow, Direction::Egress), self.trace(&flow, Direction::Ingress)))
     }
 
-    #[inline]
-    fn flow(&self, request: &FlowRequest<'_>) -> Result<Flow<'_>, FlowError> {
+    #[inline(never)]
+    fn flow<'f>(&'f self, request: &'f FlowRequest<'_>) -> Result<Flow<'f>, FlowError> {
         if request.port == 0 {
             return Err(FlowError::new("port", "must be between 1 and 65535"));
-        }
-        if let (End::Ip(source), End::Ip(destination)) = (&request.source, &request.destination) {
-            // What enforcement points ask.
-            let ends = (self.by_address(source.to_canonical()), self.by_address(destination.to_canonical()));
-            return self.between(ends.0, ends.1, true, request.protocol, request.port);
         }
         let source = self.resolve("source", &request.source)?;
         let destination = self.resolve("destination", &request.destination)?;
@@ -89,108 +141,145 @@ impl Index {
         }
     }
 
-    #[inline]
-    pub(super) fn decide<'s>(&'s self, flow: &Flow<'s>) -> FlowDecision<'s> {
+    pub(super) fn decide(&self, flow: &Flow<'_>) -> FlowDecision<'_> {
         let mut unknown_address = false;
         let egress = self.leg(flow, Direction::Egress, &mut unknown_address);
         let ingress = self.leg(flow, Direction::Ingress, &mut unknown_address);
         FlowDecision { egress, ingress, unknown_address }
     }
 
-    #[inline]
-    fn leg<'s>(&'s self, flow: &Flow<'s>, direction: Direction, unknown_address: &mut bool) -> Leg<'s> {
-        let held = flow.held(direction);
-        let (of, isolated, otherwise) = match (&held.who, held.line) {
-            (Who::Pod(id), Some(line)) => (Held::Pod(self, *id), line.isolated, LegReason::NotIsolated),
-            (Who::Unborn(unborn), _) => {
-                let isolated = !unborn.isolating(direction).is_empty();
-                (Held::Unborn(Arc::clone(unborn)), isolated, LegReason::NotIsolated)
-            }
-            (Who::HostNetwork, _) => (Held::Nobody, false, LegReason::HostNetwork),
-            (Who::Nobody | Who::Pod(_), _) => (Held::Nobody, false, LegReason::NotAPod),
+    fn leg(&self, flow: &Flow<'_>, direction: Direction, unknown_address: &mut bool) -> Leg<'_> {
+        let (held, other) = (flow.held(direction), flow.other(direction));
+        let pod = match (&held.who, held.line) {
+            (Who::Pod(id), Some(line)) => Some(Subject { id: *id, line, direction }),
+            _ => None,
         };
-        let (reason, first) = if flow.within_pod {
-            (LegReason::SelfTraffic, First::None)
-        } else if !isolated {
-            (otherwise, First::None)
-        } else {
-            let first = match (held.line, &held.who, &flow.other(direction).who) {
-                (Some(line), Who::Pod(id), Who::Pod(_) | Who::HostNetwork | Who::Nobody) => {
-                    self.first_step(flow, direction, line, *id, unknown_address)
+        let otherwise = |reason| Leg {
+            allowed: true,
+            reason,
+            isolated: pod.is_some_and(|pod| pod.line.isolated),
+            direction,
+            held: pod.map_or(Held::Nobody, |pod| Held::Pod(self, pod.id)),
+            first: First::None,
+        };
+        match (&held.who, &other.who) {
+            _ if flow.within_pod => otherwise(LegReason::SelfTraffic),
+            (Who::HostNetwork, _) => otherwise(LegReason::HostNetwork),
+            (Who::Nobody, _) => otherwise(LegReason::NotAPod),
+            (_, Who::Unborn(_)) | (Who::Unborn(_), _) => self.unborn_leg(flow, direction, unknown_address),
+            (Who::Pod(_), other_who) => {
+                let id = match other_who {
+                    Who::Pod(id) => Some(*id),
+                    Who::Unborn(_) | Who::HostNetwork | Who::Nobody => None,
+                };
+                let peer = Peer { pod: id.zip(other.line), address: other.address };
+                match pod {
+                    Some(pod) => self.pod_leg(pod, &peer, flow.service, unknown_address),
+                    None => otherwise(LegReason::NotAPod),
                 }
-                (_, who, _) => self.first_rule(flow, direction, who, unknown_address),
-            };
-            (if matches!(first, First::None) { LegReason::NoRule } else { LegReason::Rule }, first)
-        };
-        Leg { allowed: reason != LegReason::NoRule, reason, isolated, direction, held: of, first }
+            }
+        }
     }
 
-    /// The first step of a pod's identity that allows the flow. The other end exists.
-    #[inline]
+    /// The leg of a pod's identity. The other end exists.
+    #[inline(always)]
+    fn pod_leg(
+        &self,
+        subject: Subject<'_>,
+        other: &Peer<'_>,
+        service: Service,
+        unknown_address: &mut bool,
+    ) -> Leg<'_> {
+        let Subject { id, line, direction } = subject;
+        let (reason, first) = if line.isolated {
+            match self.first_step(subject, other, service, unknown_address) {
+                Some(step) => (LegReason::Rule, First::Step(step)),
+                None => (LegReason::NoRule, First::None),
+            }
+        } else {
+            (LegReason::NotIsolated, First::None)
+        };
+        Leg {
+            allowed: reason != LegReason::NoRule,
+            reason,
+            isolated: line.isolated,
+            direction,
+            held: Held::Pod(self, id),
+            first,
+        }
+    }
+
+    /// The first step of a pod's identity that allows the flow.
+    #[inline(always)]
     fn first_step(
         &self,
-        flow: &Flow<'_>,
-        direction: Direction,
-        line: &Line,
-        id: u32,
+        subject: Subject<'_>,
+        other: &Peer<'_>,
+        service: Service,
         unknown_address: &mut bool,
-    ) -> First {
-        let mut allows = |place: usize, step: Step| {
-            step.fits(flow.protocol, flow.port)
-                && self.passes(flow, direction, line, (id, place), step.test(), unknown_address)
-        };
-        for (place, step) in line.steps().iter().enumerate() {
-            if allows(place, *step) {
-                return First::Step(place);
+    ) -> Option<u32> {
+        let line = subject.line;
+        let facts = facts(other.pod.map(|(_, line)| line), line.namespace);
+        let mut passing = line.run(facts, service.protocol, service.port);
+        while passing != 0 {
+            let place = passing.trailing_zeros();
+            let step = line.step(place as usize);
+            if step.is_fact() || self.passes(subject, other, service, (place, step), unknown_address) {
+                return Some(place);
             }
+            passing &= passing.wrapping_sub(1);
         }
-        if line.more
-            && let Some(identity) = self.identities.get(id)
-        {
-            let steps = identity.isolation(direction).steps.iter().enumerate().skip(IN_LINE);
-            for (place, step) in steps {
-                if allows(place, *step) {
-                    return First::Step(place);
-                }
-            }
-        }
-        First::None
+        if line.more { self.first_step_beyond(subject, other, service, facts, unknown_address) } else { None }
     }
 
-    /// What remains to be asked of a step whose ports fit. `at`: the identity, and the step's place.
-    #[inline]
+    /// The same for the steps that a line has no room for.
+    #[inline(never)]
+    fn first_step_beyond(
+        &self,
+        subject: Subject<'_>,
+        other: &Peer<'_>,
+        service: Service,
+        facts: u64,
+        unknown_address: &mut bool,
+    ) -> Option<u32> {
+        let steps = &self.identities.get(subject.id)?.isolation(subject.direction).steps;
+        let mut steps = (0..).zip(steps).skip(IN_LINE);
+        let first = steps.find(|(place, step)| {
+            step.passes_so_far(facts, service.protocol, service.port) != 0
+                && (step.is_fact() || self.passes(subject, other, service, (*place, **step), unknown_address))
+        });
+        first.map(|(place, _)| place)
+    }
+
+    /// What remains to be asked of a step that is no fact and whose ports fit.
+    #[inline(never)]
     fn passes(
         &self,
-        flow: &Flow<'_>,
-        direction: Direction,
-        line: &Line,
-        at: (u32, usize),
-        test: Test,
+        subject: Subject<'_>,
+        other: &Peer<'_>,
+        service: Service,
+        (place, step): (u32, Step),
         unknown_address: &mut bool,
     ) -> bool {
-        let other = flow.other(direction);
-        match test {
-            Test::Anybody => true,
-            Test::Every => other.line.is_some(),
-            Test::Own(bit) => {
-                other.line.is_some_and(|other| other.namespace == line.namespace && other.own >> bit & 1 == 1)
+        match step.test() {
+            // Whoever asks has looked.
+            Test::Fact(_) => true,
+            Test::Namespaces(selector) => other
+                .pod
+                .is_some_and(|(_, line)| contains(self.selected_namespaces.get(selector), line.namespace)),
+            Test::Selected(selector) => {
+                other.pod.is_some_and(|(id, _)| contains(self.selected.get(selector), id))
             }
-            Test::Namespaces(selector) => {
-                let contains = |other: &Line| contains(self.selected_namespaces.get(selector), other.namespace);
-                other.line.is_some_and(contains)
-            }
-            Test::Selected(selector) => match other.who {
-                Who::Pod(other) => contains(self.selected.get(selector), other),
-                Who::Unborn(_) | Who::HostNetwork | Who::Nobody => false,
-            },
             Test::Block(set) => match other.address {
-                Some(address) => self.blocks.get(set).is_some_and(|set| set.contains(address)),
+                Some(address) => {
+                    self.blocks.get(set).is_some_and(|set| set.contains(address.to_canonical()))
+                }
                 None => {
                     *unknown_address = true;
                     false
                 }
             },
-            Test::Rule => self.rule_allows(flow, direction, at, unknown_address),
+            Test::Rule => self.rule_allows(subject, other, service, place, unknown_address),
         }
     }
 
@@ -198,35 +287,60 @@ impl Index {
     #[cold]
     fn rule_allows(
         &self,
-        flow: &Flow<'_>,
-        direction: Direction,
-        (id, step): (u32, usize),
+        subject: Subject<'_>,
+        other: &Peer<'_>,
+        service: Service,
+        place: u32,
         unknown_address: &mut bool,
     ) -> bool {
-        let Some(isolation) = self.identities.get(id).map(|identity| identity.isolation(direction)) else {
-            return false;
+        let Some(identity) = self.identities.get(subject.id) else { return false };
+        let isolation = identity.isolation(subject.direction);
+        let Some((policy, rule)) = isolation.origin(place) else { return false };
+        let who = other.pod.map_or(Who::Nobody, |(id, _)| Who::Pod(id));
+        let own = Party { who: Who::Pod(subject.id), line: Some(subject.line), address: None };
+        let other = Party { who, line: other.pod.map(|(_, line)| line), address: other.address };
+        let (source, destination) = match subject.direction {
+            Direction::Egress => (own, other),
+            Direction::Ingress => (other, own),
         };
-        isolation.origin(step).is_some_and(|(policy, rule)| {
-            let policy = isolation.policies.get(policy);
-            policy.is_some_and(|policy| self.allows(flow, direction, policy, rule, unknown_address))
-        })
+        let flow = Flow { source, destination, within_pod: false, service };
+        let policy = isolation.policies.get(policy);
+        policy.is_some_and(|policy| self.allows(&flow, subject.direction, policy, rule, unknown_address))
     }
 
-    /// The first rule that allows the flow, where an end does not exist yet.
-    #[cold]
-    fn first_rule(
-        &self,
+    /// The leg of a flow of which an end does not exist yet: its labels are held against the rules themselves.
+    #[inline(never)]
+    fn unborn_leg<'s>(
+        &'s self,
         flow: &Flow<'_>,
         direction: Direction,
-        who: &Who,
         unknown_address: &mut bool,
-    ) -> First {
-        let found = self.isolating(who, direction).iter().enumerate().find_map(|(place, policy)| {
+    ) -> Leg<'s> {
+        let who = &flow.held(direction).who;
+        let held = match who {
+            Who::Pod(id) => Held::Pod(self, *id),
+            Who::Unborn(unborn) => Held::Unborn(Arc::clone(unborn)),
+            Who::HostNetwork | Who::Nobody => Held::Nobody,
+        };
+        let isolating = self.isolating(who, direction);
+        let first = (0..).zip(isolating).find_map(|(place, policy)| {
             let mut rules = 0..policy.rules(direction).len();
             let allows = |rule: &usize| self.allows(flow, direction, policy, *rule, unknown_address);
-            Some(First::Rule(place, rules.find(allows)?))
+            Some(First::Rule(place, rules.find(allows)? as u32))
         });
-        found.unwrap_or(First::None)
+        let reason = match first {
+            _ if isolating.is_empty() => LegReason::NotIsolated,
+            Some(_) => LegReason::Rule,
+            None => LegReason::NoRule,
+        };
+        Leg {
+            allowed: reason != LegReason::NoRule,
+            reason,
+            isolated: !isolating.is_empty(),
+            direction,
+            held,
+            first: first.unwrap_or(First::None),
+        }
     }
 
     /// The policies that isolate an end, in order of their names.
@@ -289,7 +403,7 @@ impl Index {
             _ if pod => PeerMatch::Yes,
             (None, _) => PeerMatch::No,
             (Some(_), None) => PeerMatch::UnknownAddress,
-            (Some(addresses), Some(address)) if addresses.set.contains(address) => PeerMatch::Yes,
+            (Some(addresses), Some(address)) if addresses.set.contains(address.to_canonical()) => PeerMatch::Yes,
             (Some(_), Some(_)) => PeerMatch::No,
         }
     }
@@ -363,15 +477,14 @@ impl Index {
             Who::Pod(id) => self
                 .identities
                 .get(*id)
-                .is_some_and(|identity| identity.has_named_port(name, flow.protocol, flow.port)),
+                .is_some_and(|identity| identity.has_named_port(name, flow.service.protocol, flow.service.port)),
             Who::Unborn(_) | Who::HostNetwork | Who::Nobody => false,
         };
         rule.ports.is_empty()
-            || rule.ports.iter().any(|port| port.matches(flow.protocol, flow.port, has_name))
+            || rule.ports.iter().any(|port| port.matches(flow.service.protocol, flow.service.port, has_name))
     }
 
     /// The flow between two ends, each with the address it would use. `certain`: an end is one pod, not one of several.
-    #[inline]
     pub(super) fn between<'s>(
         &'s self,
         source: Candidate<'s>,
@@ -386,13 +499,11 @@ impl Index {
             source: self.party(source.who, from, Direction::Egress),
             destination: self.party(destination.who, to, Direction::Ingress),
             within_pod,
-            protocol,
-            port,
+            service: Service { protocol, port },
         })
     }
 
-    #[inline]
-    fn party(&self, who: Who, address: Option<IpAddr>, direction: Direction) -> Party<'_> {
+    fn party<'f>(&'f self, who: Who, address: Option<&'f IpAddr>, direction: Direction) -> Party<'f> {
         let line = match who {
             Who::Pod(id) => self.lines.get(id).map(|sides| sides.line(direction)),
             Who::Unborn(_) | Who::HostNetwork | Who::Nobody => None,
@@ -409,24 +520,25 @@ fn contains(set: Option<&IdSet>, id: u32) -> bool {
 /// The addresses two ends use with each other: the destination's first of a family that the source has too. Two
 /// addresses that were asked for are taken as they are.
 #[inline]
-fn meet(
-    source: &Candidates<'_>,
-    destination: &Candidates<'_>,
-) -> Result<(Option<IpAddr>, Option<IpAddr>), FlowError> {
+fn meet<'s>(
+    source: &Candidates<'s>,
+    destination: &Candidates<'s>,
+) -> Result<(Option<&'s IpAddr>, Option<&'s IpAddr>), FlowError> {
     if let (Candidates::Given(from), Candidates::Given(to)) = (source, destination) {
-        return Ok((Some(*from), Some(*to)));
+        return Ok((Some(from), Some(to)));
     }
+    let is_ipv4 = |address: &IpAddr| address.to_canonical().is_ipv4();
     let (sources, destinations) = (source.as_slice(), destination.as_slice());
     if sources.is_empty() || destinations.is_empty() {
-        return Ok((sources.first().copied(), destinations.first().copied()));
+        return Ok((sources.first(), destinations.first()));
     }
     let pair = destinations.iter().find_map(|to| {
-        let from = sources.iter().find(|from| from.is_ipv4() == to.is_ipv4())?;
-        Some((Some(*from), Some(*to)))
+        let from = sources.iter().find(|from| is_ipv4(from) == is_ipv4(to))?;
+        Some((Some(from), Some(to)))
     });
     pair.ok_or_else(|| {
         let list = |addresses: &[IpAddr]| {
-            addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+            addresses.iter().map(|address| address.to_canonical().to_string()).collect::<Vec<_>>().join(" and ")
         };
         let (from, to) = (list(sources), list(destinations));
         FlowError::new(

@@ -23,8 +23,8 @@ const MAX_PAIRS: usize = 8;
 
 impl Isolation {
     /// Whose rule a step is: index of the policy, and of the rule in it.
-    pub(super) fn origin(&self, step: usize) -> Option<(usize, usize)> {
-        self.origins.get(step).map(|(policy, rule)| (*policy as usize, *rule as usize))
+    pub(super) fn origin(&self, step: u32) -> Option<(usize, usize)> {
+        self.origins.get(step as usize).map(|(policy, rule)| (*policy as usize, *rule as usize))
     }
 
     /// Adds the policy at the place its name asks for. `own_ports` are the identity's.
@@ -74,7 +74,7 @@ fn steps(rule: &CompiledRule, named_ports: Option<&[ContainerPort]>, steps: &mut
     let whole = Step::new(Test::Rule);
     let Some(ranges) = ranges(rule, named_ports) else { return steps.push(whole) };
     let tests: Vec<_> = if rule.anybody {
-        vec![Test::Anybody]
+        vec![Test::ANYBODY]
     } else {
         let pods = rule.pods.iter().map(|peer| Test::of(*peer));
         pods.chain(rule.addresses.as_ref().map(|block| Test::Block(block.id))).collect()

@@ -22,7 +22,7 @@ pub(crate) struct FlatTable<T> {
 #[derive(Clone, Debug)]
 enum Node<T> {
     Empty,
-    /// As many places as a power of two, at most three quarters of them used. Linear probing.
+    /// As many places as a power of two, at most half of them used. Linear probing.
     Leaf {
         places: Arc<[Option<T>]>,
         used: u32,
@@ -81,7 +81,7 @@ impl<T: Copy> FlatTable<T> {
                     continue;
                 }
             };
-            if (*used as usize + 1) * 4 <= places.len() * 3 {
+            if (*used as usize + 1) * 2 <= places.len() {
                 *used += 1;
                 return put(Arc::make_mut(places), hash, entry);
             }
@@ -93,7 +93,7 @@ impl<T: Copy> FlatTable<T> {
                 entries.into_iter().for_each(|entry| ways[way(entry.0, depth)].push(entry));
                 Node::Branch(Arc::new(ways.map(|entries| {
                     // Room for one more, at least.
-                    let places = (entries.len() * 4 / 3 + 2).next_power_of_two();
+                    let places = (entries.len() * 2 + 2).next_power_of_two();
                     if entries.is_empty() { Node::Empty } else { leaf(places, &entries) }
                 })))
             };
@@ -150,7 +150,7 @@ fn leaf<T: Copy>(places: usize, entries: &[(u64, T)]) -> Node<T> {
     Node::Leaf { places: leaf.into(), used: entries.len() as u32 }
 }
 
-/// Where the entry is, else the empty place where the search for it ended. A quarter of the places is always empty.
+/// Where the entry is, else the empty place where the search for it ended. Half of the places are always empty.
 #[inline]
 fn probe<T>(places: &[Option<T>], hash: u64, is_equal: impl Fn(&T) -> bool) -> usize {
     let last = places.len() - 1;
@@ -159,7 +159,7 @@ fn probe<T>(places: &[Option<T>], hash: u64, is_equal: impl Fn(&T) -> bool) -> u
         if is_equal(entry) {
             break;
         }
-        place += 1;
+        place = place.wrapping_add(1);
     }
     place & last
 }
