@@ -1,5 +1,7 @@
 //! Questions asked at a rate, or as fast as can be: `gavel-loadtest --help`.
 
+mod generate;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -22,6 +24,8 @@ struct Command {
 enum What {
     /// Ask a server that runs
     Run(Box<Run>),
+    /// Write a realistic cluster, and questions about it: the same for the same numbers
+    Generate(generate::Generate),
     /// Measure what a server's telemetry costs: starts servers with and without it, one after the other
     TelemetryCost(Cost),
 }
@@ -127,6 +131,7 @@ async fn execute(what: What) -> anyhow::Result<bool> {
             }
             Ok(results.failed() == 0)
         }
+        What::Generate(command) => command.execute().map(|()| true),
         What::TelemetryCost(Cost { program, pairs, window_seconds, output }) => {
             let program = match program {
                 Some(program) => program,
