@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gavel_loadtest::echo::{self, Listen, Mode};
 use gavel_loadtest::telemetry_cost::{self, TelemetryCost};
 use gavel_loadtest::{Load, Pace, Questions, Results, Target, TargetSettings};
 use gavel_tls::ClientFiles;
@@ -26,8 +27,20 @@ enum What {
     Run(Box<Run>),
     /// Write a realistic cluster, and questions about it: the same for the same numbers
     Generate(generate::Generate),
+    /// Serve the floor: tonic with empty handlers, for messages of any size
+    Echo(Echo),
     /// Measure what a server's telemetry costs: starts servers with and without it, one after the other
     TelemetryCost(Cost),
+}
+
+#[derive(Debug, Args)]
+struct Echo {
+    /// Where: ADDRESS:PORT, or unix:PATH; several times for several
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9480")]
+    listen: Vec<Listen>,
+    /// How many runtimes
+    #[arg(long, value_name = "MODE", default_value = "multi-thread")]
+    runtime: Mode,
 }
 
 #[derive(Debug, Args)]
@@ -108,9 +121,15 @@ enum Output {
     Json,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match execute(Command::parse().what).await {
+fn main() -> ExitCode {
+    let done = match Command::parse().what {
+        // It makes runtimes of its own.
+        What::Echo(Echo { listen, runtime }) => echo::serve(&listen, runtime).map(|()| true),
+        what => tokio::runtime::Runtime::new()
+            .map_err(anyhow::Error::from)
+            .and_then(|runtime| runtime.block_on(execute(what))),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -131,6 +150,7 @@ async fn execute(what: What) -> anyhow::Result<bool> {
             }
             Ok(results.failed() == 0)
         }
+        What::Echo(_) => anyhow::bail!("an echo is not served within a runtime"),
         What::Generate(command) => command.execute().map(|()| true),
         What::TelemetryCost(Cost { program, pairs, window_seconds, output }) => {
             let program = match program {

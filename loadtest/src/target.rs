@@ -120,7 +120,7 @@ fn tls(files: &ClientFiles, settings: &TargetSettings) -> anyhow::Result<Tls> {
     Ok((TlsConnector::from(tls.config), ServerName::try_from(name).context("the server's name")?))
 }
 
-async fn channel(address: &str, tls: Option<Tls>) -> anyhow::Result<Channel> {
+pub(crate) async fn channel(address: &str, tls: Option<Tls>) -> anyhow::Result<Channel> {
     let socket = address.strip_prefix("unix:").map(PathBuf::from);
     // A connector of our own makes the TLS; for tonic it is HTTP.
     let uri = if socket.is_some() { "http://localhost".to_owned() } else { format!("http://{address}") };
