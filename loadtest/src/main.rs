@@ -1,5 +1,6 @@
 //! Questions asked at a rate, or as fast as can be: `gavel-loadtest --help`.
 
+mod ask;
 mod generate;
 
 use std::path::PathBuf;
@@ -10,8 +11,6 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gavel_loadtest::echo::{self, Listen, Mode};
 use gavel_loadtest::telemetry_cost::{self, TelemetryCost};
-use gavel_loadtest::{Load, Pace, Questions, Results, Target, TargetSettings};
-use gavel_tls::ClientFiles;
 
 /// Asks a server questions about manifests, and tells how long the answers took.
 #[derive(Debug, Parser)]
@@ -24,7 +23,7 @@ struct Command {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Ask a server that runs
-    Run(Box<Run>),
+    Run(Box<ask::Run>),
     /// Write a realistic cluster, and questions about it: the same for the same numbers
     Generate(generate::Generate),
     /// Serve the floor: tonic with empty handlers, for messages of any size
@@ -44,56 +43,6 @@ struct Echo {
 }
 
 #[derive(Debug, Args)]
-struct Run {
-    /// The server: ADDRESS:PORT, or unix:PATH
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9470")]
-    server: String,
-    /// What is asked
-    #[arg(long, value_name = "CALL", default_value = "check-flow")]
-    call: Call,
-    /// Manifests whose pods are asked about; the server has to know them, too
-    #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
-    manifests: Vec<PathBuf>,
-    /// Questions a second, whatever becomes of the answers (an open loop); else each worker asks again once it was
-    /// answered
-    #[arg(long, value_name = "NUMBER")]
-    rate: Option<f64>,
-    /// How many ask at once, without --rate
-    #[arg(long, value_name = "NUMBER", default_value_t = 16, conflicts_with = "rate")]
-    workers: usize,
-    /// How many answers may be waited for at once, with --rate
-    #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
-    in_flight: usize,
-    /// Connections
-    #[arg(long, value_name = "NUMBER", default_value_t = 4)]
-    connections: usize,
-    /// For how long questions are asked
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
-    seconds: f64,
-    /// How long an answer may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
-    deadline_seconds: f64,
-    /// Ask over TLS, of servers with a certificate of this authority
-    #[arg(long, value_name = "FILE")]
-    server_ca: Option<PathBuf>,
-    /// Name in the server's certificate; else the host of the address
-    #[arg(long, value_name = "NAME", requires = "server_ca")]
-    server_name: Option<String>,
-    /// A certificate of one's own
-    #[arg(long, value_name = "FILE", requires_all = ["client_key", "server_ca"])]
-    client_cert: Option<PathBuf>,
-    /// Its private key
-    #[arg(long, value_name = "FILE", requires = "client_cert")]
-    client_key: Option<PathBuf>,
-    /// A file with a token that is sent along
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// How the results are told
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    output: Output,
-}
-
-#[derive(Debug, Args)]
 struct Cost {
     /// The server's program; else the one beside this program
     #[arg(long, value_name = "FILE")]
@@ -107,12 +56,6 @@ struct Cost {
     /// How the results are told
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     output: Output,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Call {
-    CheckFlow,
-    Admit,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -143,12 +86,12 @@ fn main() -> ExitCode {
 async fn execute(what: What) -> anyhow::Result<bool> {
     match what {
         What::Run(command) => {
-            let results = run(&command).await?;
+            let answered = command.execute().await?;
             match command.output {
-                Output::Text => println!("{results}"),
-                Output::Json => println!("{}", results.to_json()),
+                Output::Text => println!("{answered}"),
+                Output::Json => println!("{}", answered.to_json()),
             }
-            Ok(results.failed() == 0)
+            Ok(answered.results.failed() == 0)
         }
         What::Echo(_) => anyhow::bail!("an echo is not served within a runtime"),
         What::Generate(command) => command.execute().map(|()| true),
@@ -166,45 +109,4 @@ async fn execute(what: What) -> anyhow::Result<bool> {
             Ok(true)
         }
     }
-}
-
-async fn run(command: &Run) -> anyhow::Result<Results> {
-    let token = command.token_file.as_ref().map(|path| {
-        std::fs::read_to_string(path).with_context(|| format!("--token-file {}", path.display()))
-    });
-    let cert_and_key = command.client_cert.clone().zip(command.client_key.clone());
-    let deadline = Duration::try_from_secs_f64(command.deadline_seconds).context("--deadline-seconds")?;
-    let target = Target::connect(&TargetSettings {
-        address: command.server.clone(),
-        connections: command.connections,
-        tls: command.server_ca.clone().map(|ca| ClientFiles { ca, cert_and_key }),
-        server_name: command.server_name.clone(),
-        token: token.transpose()?,
-        deadline,
-    })
-    .await?;
-    let questions = match command.call {
-        Call::CheckFlow => Questions::check_flow(&command.manifests)?,
-        Call::Admit => Questions::admit(&command.manifests)?,
-    };
-    let pace = match command.rate {
-        Some(rate) => {
-            anyhow::ensure!(rate.is_normal() && rate > 0.0, "--rate must be more than 0");
-            Pace::Open { per_second: rate, most_in_flight: command.in_flight.max(1) }
-        }
-        None => Pace::Closed { workers: command.workers.max(1) },
-    };
-    let duration = Duration::try_from_secs_f64(command.seconds).context("--seconds")?;
-    let questions = std::sync::Arc::new(questions);
-    Ok(gavel_loadtest::run(Load { pace, duration }, move |number| {
-        let (target, questions) = (target.clone(), questions.clone());
-        async move {
-            let question = questions.get(number)?.clone();
-            target
-                .ask(number, question)
-                .await
-                .map_err(|status| format!("{:?}: {}", status.code(), status.message()))
-        }
-    })
-    .await)
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use futures_util::Stream;
 use tonic::client::Grpc;
 use tonic::transport::Channel;
-use tonic::{Request, Status, Streaming};
+use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
+use prost::Message as _;
+
 use super::{Blob, STREAM, UNARY, path};
+use crate::stream::{Dialogue, Messages, Opening};
 use crate::target::channel;
 
 /// Connections to an echo. Cheap to clone.
@@ -47,18 +49,38 @@ impl EchoClient {
         let answer = grpc.unary(Request::new(blob), path(UNARY), ProstCodec::default()).await?;
         Ok(answer.into_inner())
     }
+}
 
-    /// Opens a stream.
-    ///
-    /// # Errors
-    /// The status, when it is not taken.
-    pub async fn stream(
-        &self,
-        number: u64,
-        blobs: impl Stream<Item = Blob> + Send + 'static,
-    ) -> Result<Streaming<Blob>, Status> {
-        let mut grpc = self.grpc(number).await?;
-        let answers = grpc.streaming(Request::new(blobs), path(STREAM), ProstCodec::default()).await?;
-        Ok(answers.into_inner())
+/// Messages of one size that are sent again and again by streams.
+#[derive(Clone, Debug)]
+pub struct EchoStream {
+    /// Whom.
+    pub client: EchoClient,
+    /// The message.
+    pub blob: Blob,
+}
+
+impl Dialogue for EchoStream {
+    type Question = Blob;
+    type Answer = Blob;
+
+    fn question(&self, _: u64) -> Blob {
+        self.blob.clone()
+    }
+
+    fn open(&self, number: u64, questions: Messages<Blob>) -> Opening<Blob> {
+        let client = self.client.clone();
+        Box::pin(async move {
+            let mut grpc = client.grpc(number).await?;
+            let answers = grpc.streaming(Request::new(questions), path(STREAM), ProstCodec::default());
+            Ok(answers.await?.into_inner())
+        })
+    }
+
+    fn answered(&self, answer: &Blob) -> Result<usize, String> {
+        if answer.encoded_len() == self.blob.answer_bytes as usize {
+            return Ok(1);
+        }
+        Err(format!("{} bytes instead of {}", answer.encoded_len(), self.blob.answer_bytes))
     }
 }

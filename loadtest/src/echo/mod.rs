@@ -21,7 +21,7 @@ use tonic::server::{Grpc, StreamingService, UnaryService};
 use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-pub use client::EchoClient;
+pub use client::{EchoClient, EchoStream};
 pub use serve::{Listen, Mode, serve};
 
 const UNARY: &str = "/gavel.loadtest.Echo/Unary";

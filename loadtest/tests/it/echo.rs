@@ -2,11 +2,11 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
+use std::time::Duration;
 
-use gavel_loadtest::Program;
-use gavel_loadtest::echo::Blob;
+use gavel_loadtest::echo::{Blob, EchoStream};
+use gavel_loadtest::{Load, Pace, Program, run_streams};
 use prost::Message as _;
-use tokio_stream::StreamExt as _;
 
 fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
@@ -32,10 +32,13 @@ async fn answers_of_the_size_that_is_asked_for() {
                 let answer = client.unary(number, Blob::of_size(5000, 300)).await.unwrap();
                 assert_eq!(answer.encoded_len(), 300, "{mode} {address}");
             }
-            let questions = tokio_stream::iter((0..1000).map(|_| Blob::of_size(70, 48)));
-            let answers = client.stream(0, questions).await.unwrap();
-            let sizes: Vec<usize> = answers.map(|answer| answer.unwrap().encoded_len()).collect().await;
-            assert!(sizes.len() == 1000 && sizes.iter().all(|size| *size == 48), "{mode} {address}");
+            let dialogue = EchoStream { client, blob: Blob::of_size(70, 48) };
+            let duration = Duration::from_millis(100);
+            for pace in [Pace::Closed { workers: 10 }, Pace::Open { per_second: 1000.0, most_in_flight: 10 }]
+            {
+                let results = run_streams(Load { pace, duration }, 2, dialogue.clone()).await;
+                assert!(results.answered() >= 10 && results.failed() == 0, "{mode} {address}: {results}");
+            }
         }
         echo.stop().await.unwrap();
     }
