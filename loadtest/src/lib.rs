@@ -10,6 +10,7 @@ mod load;
 pub mod process;
 mod program;
 mod questions;
+pub mod report;
 mod results;
 mod stream;
 mod target;

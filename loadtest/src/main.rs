@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gavel_loadtest::echo::{self, Listen, Mode};
+use gavel_loadtest::report;
 use gavel_loadtest::telemetry_cost::{self, TelemetryCost};
 
 /// Asks a server questions about manifests, and tells how long the answers took.
@@ -28,6 +29,8 @@ enum What {
     Generate(generate::Generate),
     /// Serve the floor: tonic with empty handlers, for messages of any size
     Echo(Echo),
+    /// Measure everything side by side, and write a report: starts servers and echoes
+    Report(Report),
     /// Measure what a server's telemetry costs: starts servers with and without it, one after the other
     TelemetryCost(Cost),
 }
@@ -40,6 +43,53 @@ struct Echo {
     /// How many runtimes
     #[arg(long, value_name = "MODE", default_value = "multi-thread")]
     runtime: Mode,
+}
+
+#[derive(Debug, Args)]
+struct Report {
+    /// Folder to write report.md, its plots and figures.json into
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The server's program; else the one beside this program
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// Rounds, in each of which everything is asked
+    #[arg(long, value_name = "NUMBER", default_value_t = 5)]
+    rounds: usize,
+    /// How long each is asked in a round
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    window_seconds: f64,
+    /// Pods of the large cluster
+    #[arg(long, value_name = "NUMBER", default_value_t = 100_000)]
+    pods: u32,
+    /// Only find out whether everything runs, and answers are right: a few seconds, and no time means anything
+    #[arg(long)]
+    quick: bool,
+}
+
+impl Report {
+    async fn execute(self) -> anyhow::Result<()> {
+        let figures = report::measure(&report::Report {
+            server: beside(self.program)?,
+            loadtest: std::env::current_exe()?,
+            rounds: self.rounds,
+            window: Duration::try_from_secs_f64(self.window_seconds).context("--window-seconds")?,
+            pods: self.pods,
+            quick: self.quick,
+        })
+        .await?;
+        report::write(&figures, &self.out)?;
+        println!("{}", self.out.join("report.md").display());
+        Ok(())
+    }
+}
+
+/// The server's program: this one, or the one beside this program.
+fn beside(program: Option<PathBuf>) -> std::io::Result<PathBuf> {
+    match program {
+        Some(program) => Ok(program),
+        None => Ok(std::env::current_exe()?.with_file_name("gavel-server")),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -94,12 +144,10 @@ async fn execute(what: What) -> anyhow::Result<bool> {
             Ok(answered.results.failed() == 0)
         }
         What::Echo(_) => anyhow::bail!("an echo is not served within a runtime"),
+        What::Report(command) => command.execute().await.map(|()| true),
         What::Generate(command) => command.execute().map(|()| true),
         What::TelemetryCost(Cost { program, pairs, window_seconds, output }) => {
-            let program = match program {
-                Some(program) => program,
-                None => std::env::current_exe()?.with_file_name("gavel-server"),
-            };
+            let program = beside(program)?;
             let window = Duration::try_from_secs_f64(window_seconds).context("--window-seconds")?;
             let cost = telemetry_cost::measure(&TelemetryCost { program, pairs, window }).await?;
             match output {
