@@ -16,6 +16,8 @@ mod right;
 mod scale;
 mod servers;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::path::{Path, PathBuf};
