@@ -148,16 +148,16 @@ pub struct Scale {
     pub peak_bytes: u64,
     /// Memory once it is ready, in bytes.
     pub resident_bytes: u64,
-    /// Memory of a server that has a cluster of the contest's size, in bytes, and that cluster's pods.
-    pub small: (u64, u32),
+    /// Memory of a server whose cluster differs in having fewer pods, in bytes, and those pods.
+    pub fewer: (u64, u32),
 }
 
 impl Scale {
-    /// What a pod more costs, in bytes, with its share of everything else in the cluster.
+    /// What a pod more costs, in bytes, its workload with it.
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     pub fn bytes_a_pod(&self) -> f64 {
-        let more = self.pods.saturating_sub(self.small.1).max(1);
-        self.resident_bytes.saturating_sub(self.small.0) as f64 / f64::from(more)
+        let more = self.pods.saturating_sub(self.fewer.1).max(1);
+        self.resident_bytes.saturating_sub(self.fewer.0) as f64 / f64::from(more)
     }
 }
 
@@ -204,6 +204,10 @@ pub struct Readers {
     pub applied_seconds: f64,
     /// Questions that were answered meanwhile.
     pub answered: u64,
-    /// How long the slowest of the answers took, in microseconds, of the machine's doing or ours.
-    pub slowest_micros: f64,
+    /// How often the thread waited for anything, locks and memory included.
+    pub waited: u64,
+    /// How often its core was given to others.
+    pub preempted: u64,
+    /// How long answers took, in microseconds: half of them, all but one of a thousand, the slowest.
+    pub took_micros: [f64; 3],
 }

@@ -33,7 +33,7 @@ use world::World;
 
 /// Pods of the cluster that most is measured with, and of one where nothing is.
 const PODS: u32 = 1000;
-const FEW_PODS: u32 = 200;
+const FEW_PODS: u32 = 500;
 
 /// What is measured, and how long.
 #[derive(Clone, Debug)]
@@ -95,7 +95,8 @@ pub async fn measure(report: &Report) -> anyhow::Result<Figures> {
     let tail = tail::measure(&programs, &world, rounds, window * 4).await?;
     told("a large cluster");
     let large = World::new(many, &folder.path().join("large"))?;
-    let scale = scale::measure(&programs, &large, &world, rounds.min(3)).await?;
+    let fewer = World::of_pods(many / 5, many, &folder.path().join("fewer"))?;
+    let scale = scale::measure(&programs, &large, &fewer, rounds.min(3)).await?;
     let readers = readers::measure(&large)?;
     Ok(Figures {
         machine: machine::machine(),

@@ -2,41 +2,47 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use gavel_engine::Change;
 use gavel_server::decide;
 use gavel_server::publisher::Publisher;
 
 use super::figures::Readers;
 use super::world::World;
+use crate::Results;
 
 /// Has every object of the cluster applied anew by one thread, and asks by another.
 ///
 /// # Errors
 /// When the manifests cannot be read, or an answer is missing.
 pub(super) fn measure(world: &World) -> anyhow::Result<Readers> {
-    let reading = gavel_source::manifests::read(std::slice::from_ref(&world.manifests));
-    ensure!(reading.errors.is_empty(), "{:?}", reading.errors.first());
-    let objects: Vec<_> = reading.objects.into_iter().map(|located| located.item).collect();
     let publisher = Arc::new(Publisher::new([]));
-    let count = objects.len();
-    publisher.publish(objects.iter().cloned().map(Change::Upsert).collect(), &[]);
     let is_done = Arc::new(AtomicBool::new(false));
+    let (first, published) = std::sync::mpsc::channel();
     let writer = {
         let (publisher, is_done) = (publisher.clone(), is_done.clone());
+        let manifests = world.manifests.clone();
+        // All that is of the snapshot is allocated by this thread: what it frees is not of the reader's arena, whose
+        // lock would be a wait of the allocator's making.
         std::thread::spawn(move || {
-            let began = Instant::now();
+            let reading = gavel_source::manifests::read(&[manifests]);
+            let objects: Vec<_> = reading.objects.into_iter().map(|located| located.item).collect();
+            publisher.publish(objects.iter().cloned().map(Change::Upsert).collect(), &[]);
+            // Fails when nobody asks, as after an error.
+            let _ = first.send(());
+            let (began, count) = (Instant::now(), objects.len());
             let removed: Vec<_> = objects.iter().map(|object| Change::Remove(object.key())).collect();
             publisher
                 .publish(removed.into_iter().chain(objects.into_iter().map(Change::Upsert)).collect(), &[]);
             is_done.store(true, Ordering::Release);
-            began.elapsed()
+            (count, began.elapsed())
         })
     };
-    let mut answered = 0;
-    let mut slowest = Duration::ZERO;
+    published.recv().context("the writer panicked")?;
+    let mut results = Results::default();
+    let before = switches()?;
     for question in world.flows.iter().cycle() {
         if is_done.load(Ordering::Acquire) {
             break;
@@ -45,14 +51,27 @@ pub(super) fn measure(world: &World) -> anyhow::Result<Readers> {
         let published = publisher.published().context("there is a snapshot")?;
         // Some questions are about what is not there; that, too, is an answer.
         let _ = std::hint::black_box(decide::check_flow(&published.snapshot, question));
-        slowest = slowest.max(asked.elapsed());
-        answered += 1;
+        drop(published);
+        results.record(asked.elapsed(), Ok(()));
     }
-    let applied = writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))?;
+    let after = switches()?;
+    let (objects, applied) = writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))?;
     Ok(Readers {
-        objects: count,
+        objects,
         applied_seconds: applied.as_secs_f64(),
-        answered,
-        slowest_micros: slowest.as_secs_f64() * 1e6,
+        answered: results.answered(),
+        waited: after.0 - before.0,
+        preempted: after.1 - before.1,
+        took_micros: [0.5, 0.999, 1.0].map(|part| results.quantile(part).as_secs_f64() * 1e6),
     })
+}
+
+/// How often this thread waited for something, and how often its core was given to another.
+fn switches() -> anyhow::Result<(u64, u64)> {
+    let status = std::fs::read_to_string("/proc/thread-self/status")?;
+    let count = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.trim().parse().ok()).with_context(|| format!("no {name} of this thread"))
+    };
+    Ok((count("voluntary_ctxt_switches:")?, count("nonvoluntary_ctxt_switches:")?))
 }

@@ -9,26 +9,26 @@ use super::world::World;
 /// Allocators give back some of what reading took within this time.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// Starts a server of the large cluster so many times, and one of the small.
+/// Starts a server of the large cluster so many times, and one of a cluster that differs from it in having fewer pods.
 ///
 /// # Errors
 /// When one does not start.
 pub(super) async fn measure(
     programs: &Programs,
     large: &World,
-    small: &World,
+    fewer: &World,
     starts: usize,
 ) -> anyhow::Result<Scale> {
     let mode = programs.modes()?[0];
-    let served = programs.manifests(mode, &small.manifests).await?;
+    let served = programs.manifests(mode, &fewer.manifests).await?;
     tokio::time::sleep(SETTLE).await;
-    let small = (served.resident()?, small.cluster.size().pods);
+    let fewer = (served.resident()?, fewer.cluster.size().pods);
     served.stop().await?;
     let mut scale = Scale {
         cluster: large.words(),
         pods: large.cluster.size().pods,
         manifest_bytes: large.written.bytes,
-        small,
+        fewer,
         ..Default::default()
     };
     for _ in 0..starts {

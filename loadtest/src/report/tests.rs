@@ -42,14 +42,21 @@ fn figures() -> Figures {
             pods: 101_000,
             ready_seconds: vec![2.0, 3.0, 9.0],
             resident_bytes: 120 << 20,
-            small: (20 << 20, 1000),
+            fewer: (20 << 20, 1000),
             ..Default::default()
         },
         tail: Tail {
             pairs: vec![TailPair { rest: side(10.0, 400.0), changes: side(12.0, 1000.0) }],
             ..Default::default()
         },
-        readers: Readers { objects: 7, applied_seconds: 0.5, answered: 99, slowest_micros: 3.0 },
+        readers: Readers {
+            objects: 7,
+            applied_seconds: 0.5,
+            answered: 99,
+            waited: 0,
+            preempted: 5,
+            took_micros: [1.0, 2.0, 3.0],
+        },
     }
 }
 

@@ -25,14 +25,19 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Writes a cluster of so many pods.
+    /// Writes a cluster of so many pods, and of everything else as much as that many have.
     pub(super) fn new(pods: u32, folder: &Path) -> anyhow::Result<Self> {
+        Self::of_pods(pods, pods, folder)
+    }
+
+    /// The same, with everything else as of another number of pods.
+    pub(super) fn of_pods(pods: u32, otherwise: u32, folder: &Path) -> anyhow::Result<Self> {
         let size = Size {
-            namespaces: (pods / 100).max(3),
+            namespaces: (otherwise / 100).max(3),
             pods,
-            policies: pods / 10,
+            policies: otherwise / 10,
             pod_security_policies: 10,
-            bindings: (pods / 10).max(2),
+            bindings: (otherwise / 10).max(2),
             seed: 1,
         };
         let cluster = Cluster::new(size)?;
