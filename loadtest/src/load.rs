@@ -99,7 +99,11 @@ where
 
 /// The times at which questions are due, each told when it has come. By a thread: a runtime's timers count in
 /// milliseconds, which is longer than an answer takes.
-fn pacer(started: Instant, per_second: f64, duration: Duration) -> mpsc::UnboundedReceiver<Instant> {
+pub(crate) fn pacer(
+    started: Instant,
+    per_second: f64,
+    duration: Duration,
+) -> mpsc::UnboundedReceiver<Instant> {
     let (tell, due) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
         for number in 0_u32.. {

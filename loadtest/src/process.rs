@@ -9,11 +9,33 @@ use rustix::process::{Pid, Signal, kill_process};
 /// (`include/asm-generic/param.h`).
 const TICKS_PER_SECOND: u64 = 100;
 
-/// CPU time of a process so far, in user mode and in the kernel, of all its threads.
+/// CPU time of a process so far, in user mode and in the kernel, of all its threads. To the nanosecond where the kernel
+/// has that, without threads that have ended; else in hundredths of a second.
 ///
 /// # Errors
 /// When there is no such process.
 pub fn cpu(pid: u32) -> anyhow::Result<Duration> {
+    match scheduled(pid) {
+        Some(time) => Ok(time),
+        None => ticks(pid),
+    }
+}
+
+/// Of `schedstat` (`Documentation/scheduler/sched-stats.rst`), which a kernel may lack.
+fn scheduled(pid: u32) -> Option<Duration> {
+    let mut nanos = 0;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        match std::fs::read_to_string(task.ok()?.path().join("schedstat")) {
+            Ok(text) => nanos += text.split_whitespace().next()?.parse::<u64>().ok()?,
+            // The thread has ended meanwhile.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {}
+            Err(_) => return None,
+        }
+    }
+    (nanos > 0).then(|| Duration::from_nanos(nanos))
+}
+
+fn ticks(pid: u32) -> anyhow::Result<Duration> {
     let stat = read(pid, "stat")?;
     // The second field is the program's name in parentheses, and may have anything in it.
     let (_, fields) = stat.rsplit_once(')').context("/proc/PID/stat has no name")?;
@@ -91,6 +113,8 @@ mod tests {
         forget_peak(me).unwrap();
         assert!(resident(me).unwrap() > 1 << 20 && peak(me).unwrap() > 1 << 20);
         assert!(descriptors(me).unwrap() >= 3);
+        let apart = ticks(me).unwrap().abs_diff(cpu(me).unwrap());
+        assert!(apart < Duration::from_millis(200), "{apart:?}");
         assert!(cpu(u32::MAX).is_err());
     }
 }

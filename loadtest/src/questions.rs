@@ -13,6 +13,22 @@ pub enum Question {
     CheckFlow(Box<v1::CheckFlowRequest>),
     /// May this pod be created?
     Admit(Box<v1::AdmitRequest>),
+    /// Many flows at once.
+    BatchCheckFlow(Box<v1::BatchCheckFlowRequest>),
+    /// Many pods at once.
+    BatchAdmit(Box<v1::BatchAdmitRequest>),
+}
+
+impl From<v1::CheckFlowRequest> for Question {
+    fn from(question: v1::CheckFlowRequest) -> Self {
+        Self::CheckFlow(Box::new(question))
+    }
+}
+
+impl From<v1::AdmitRequest> for Question {
+    fn from(question: v1::AdmitRequest) -> Self {
+        Self::Admit(Box::new(question))
+    }
 }
 
 /// Questions in turn.
@@ -21,7 +37,52 @@ pub struct Questions {
     questions: Vec<Question>,
 }
 
+impl<T: Into<Question>> FromIterator<T> for Questions {
+    fn from_iter<I: IntoIterator<Item = T>>(questions: I) -> Self {
+        Self { questions: questions.into_iter().map(Into::into).collect() }
+    }
+}
+
 impl Questions {
+    /// The same questions, so many a call; the last call begins again with the first questions, so that all are of the
+    /// same size.
+    #[must_use]
+    pub fn batched(&self, size: usize, detail: v1::AnswerDetail) -> Self {
+        let batches = groups(&self.questions, size).map(|group| {
+            let mut flows = v1::BatchCheckFlowRequest { detail: detail.into(), ..Default::default() };
+            let mut admissions = v1::BatchAdmitRequest::default();
+            for question in group {
+                match question {
+                    Question::CheckFlow(question) => flows.questions.push((**question).clone()),
+                    Question::Admit(question) => admissions.questions.push((**question).clone()),
+                    Question::BatchCheckFlow(batch) => flows.questions.extend_from_slice(&batch.questions),
+                    Question::BatchAdmit(batch) => admissions.questions.extend_from_slice(&batch.questions),
+                }
+            }
+            if admissions.questions.is_empty() {
+                Question::BatchCheckFlow(Box::new(flows))
+            } else {
+                Question::BatchAdmit(Box::new(admissions))
+            }
+        });
+        Self { questions: batches.collect() }
+    }
+
+    /// Messages of a stream, so many flows each.
+    pub fn messages(&self, size: usize, detail: v1::AnswerDetail) -> Vec<v1::StreamCheckFlowRequest> {
+        let messages = groups(&self.questions, size).map(|group| v1::StreamCheckFlowRequest {
+            questions: group
+                .filter_map(|question| match question {
+                    Question::CheckFlow(question) => Some((**question).clone()),
+                    _ => None,
+                })
+                .collect(),
+            detail: detail.into(),
+            ..Default::default()
+        });
+        messages.collect()
+    }
+
     /// Flows from each pod of the manifests to the next ones, on the ports they declare.
     ///
     /// # Errors
@@ -95,6 +156,12 @@ impl Questions {
     pub fn is_empty(&self) -> bool {
         self.questions.is_empty()
     }
+}
+
+/// All of them in groups of a size; the last one is filled up from the beginning.
+fn groups<T>(all: &[T], size: usize) -> impl Iterator<Item = impl Iterator<Item = &T>> {
+    let size = size.max(1);
+    (0..all.len().div_ceil(size)).map(move |group| all.iter().cycle().skip(group * size).take(size))
 }
 
 /// The pods as they are written.
@@ -172,6 +239,13 @@ mod tests {
         let admissions = Questions::admit(std::slice::from_ref(&file)).unwrap();
         let Question::Admit(admission) = admissions.get(0).unwrap() else { panic!() };
         assert_eq!(admission.user.as_ref().unwrap().username, "system:serviceaccount:n:default");
+        let Question::BatchCheckFlow(batch) =
+            flows.batched(3, v1::AnswerDetail::Verdict).get(0).unwrap().clone()
+        else {
+            panic!()
+        };
+        assert_eq!((batch.questions.len(), &batch.questions[2]), (3, &batch.questions[0]));
+        assert_eq!(flows.messages(1, v1::AnswerDetail::Full).len(), 2);
         std::fs::write(&file, "{}: [").unwrap();
         assert!(Questions::check_flow(&[file]).is_err());
         assert!(Questions::default().get(0).is_err());

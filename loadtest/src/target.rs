@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use gavel_proto::v1;
 use gavel_proto::v1::policy_decision_client::PolicyDecisionClient;
 use gavel_tls::{ClientFiles, ClientTls};
 use hyper_util::rt::TokioIo;
@@ -20,6 +21,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Request, Status};
 
 use crate::questions::Question;
+use crate::stream::{Dialogue, Messages, Opening};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -93,7 +95,14 @@ impl Target {
         request
     }
 
-    /// Asks, by the connection whose turn it is; any answer is good.
+    /// A request without a deadline, and who asks.
+    pub fn endless<T>(&self, message: T) -> Request<T> {
+        let mut request = self.request(message);
+        request.metadata_mut().remove("grpc-timeout");
+        request
+    }
+
+    /// Asks, by the connection whose turn it is; any answer is good, but an error in place of one of many.
     ///
     /// # Errors
     /// The status, when there is no answer.
@@ -103,12 +112,72 @@ impl Target {
             match question {
                 Question::CheckFlow(question) => client.check_flow(self.request(*question)).await.map(drop),
                 Question::Admit(question) => client.admit(self.request(*question)).await.map(drop),
+                Question::BatchCheckFlow(question) => {
+                    let answer = client.batch_check_flow(self.request(*question)).await?;
+                    flows_answered(&answer.get_ref().results)
+                }
+                Question::BatchAdmit(question) => {
+                    let answer = client.batch_admit(self.request(*question)).await?;
+                    answer.get_ref().results.iter().try_for_each(|result| match &result.result {
+                        Some(v1::admit_result::Result::Answer(_)) => Ok(()),
+                        Some(v1::admit_result::Result::Error(error)) => Err(failed(error)),
+                        None => Err(Status::internal("an answer without anything in it")),
+                    })
+                }
             }
         });
         within.await.unwrap_or_else(|_| {
             Err(Status::deadline_exceeded(format!("no answer within {:?}", self.deadline)))
         })
     }
+}
+
+/// Messages of flows that are asked again and again by streams.
+#[derive(Clone, Debug)]
+pub struct FlowStream {
+    /// Whom.
+    pub target: Target,
+    /// Flows of each message: as many in all of them.
+    pub messages: Arc<[v1::StreamCheckFlowRequest]>,
+}
+
+impl Dialogue for FlowStream {
+    type Question = v1::StreamCheckFlowRequest;
+    type Answer = v1::StreamCheckFlowResponse;
+
+    fn question(&self, number: u64) -> Self::Question {
+        let index = number.checked_rem(self.messages.len() as u64);
+        let message = index.and_then(|index| self.messages.get(usize::try_from(index).ok()?));
+        message.cloned().unwrap_or_default()
+    }
+
+    fn open(&self, number: u64, questions: Messages<Self::Question>) -> Opening<Self::Answer> {
+        let (mut client, request) = (self.target.client(number), self.target.endless(questions));
+        Box::pin(async move { Ok(client.stream_check_flow(request).await?.into_inner()) })
+    }
+
+    fn answered(&self, answer: &Self::Answer) -> Result<usize, String> {
+        flows_answered(&answer.results).map_err(|status| status.to_string())?;
+        // A message is answered as a whole.
+        let size = self.messages.first().map_or(1, |message| message.questions.len().max(1));
+        Ok(answer.results.len() / size)
+    }
+}
+
+/// Whether all of many flows have an answer.
+///
+/// # Errors
+/// The first that has none.
+pub fn flows_answered(results: &[v1::CheckFlowResult]) -> Result<(), Status> {
+    results.iter().try_for_each(|result| match &result.result {
+        Some(v1::check_flow_result::Result::Answer(_)) => Ok(()),
+        Some(v1::check_flow_result::Result::Error(error)) => Err(failed(error)),
+        None => Err(Status::internal("an answer without anything in it")),
+    })
+}
+
+fn failed(error: &v1::QuestionError) -> Status {
+    Status::new(error.code.into(), format!("{}: {}", error.field, error.message))
 }
 
 type Tls = (TlsConnector, ServerName<'static>);
@@ -120,7 +189,7 @@ fn tls(files: &ClientFiles, settings: &TargetSettings) -> anyhow::Result<Tls> {
     Ok((TlsConnector::from(tls.config), ServerName::try_from(name).context("the server's name")?))
 }
 
-async fn channel(address: &str, tls: Option<Tls>) -> anyhow::Result<Channel> {
+pub(crate) async fn channel(address: &str, tls: Option<Tls>) -> anyhow::Result<Channel> {
     let socket = address.strip_prefix("unix:").map(PathBuf::from);
     // A connector of our own makes the TLS; for tonic it is HTTP.
     let uri = if socket.is_some() { "http://localhost".to_owned() } else { format!("http://{address}") };

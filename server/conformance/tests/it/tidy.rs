@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 }
 
 /// Folder of each crate.
-const CRATES: [(&str, &str); 14] = [
+const CRATES: [(&str, &str); 15] = [
     ("gavel-proto", "proto"),
     ("gavel-engine", "server/engine"),
     ("gavel-source", "server/source"),
@@ -27,6 +27,7 @@ const CRATES: [(&str, &str); 14] = [
     ("gavel-conformance", "server/conformance"),
     ("gavel-e2e", "deploy/e2e"),
     ("gavel-loadtest", "loadtest"),
+    ("gavel-generator", "loadtest/generator"),
 ];
 
 fn dependencies(folder: &str) -> BTreeSet<String> {
@@ -40,6 +41,7 @@ fn dependencies(folder: &str) -> BTreeSet<String> {
 fn arrows_between_crates() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("gavel-proto", &[][..]),
+        ("gavel-generator", &[]),
         ("gavel-engine", &[]),
         ("gavel-source", &["gavel-engine"]),
         ("gavel-tls", &[]),
