@@ -1,54 +1,145 @@
-//! Instructions of what the engine does most, counted by callgrind: steadier than seconds on any machine.
+//! Instructions of what the engine does most, counted by valgrind's callgrind: steadier than seconds on any machine.
 //!
-//! `server/engine/benches/instructions check` runs this under valgrind and holds the counts against those that are
-//! kept beside it. Each scenario prepares first and then calls one function named `measured_…`, in which alone
-//! callgrind counts.
+//! `cargo bench -p gavel-engine --bench instructions` counts each scenario and holds it against
+//! `benches/instructions.txt`; more than [`TOLERANCE`] above it is a failure. `-- --write` writes the file anew. Other
+//! compilers count otherwise: with another rustc than the file's it only tells.
 //!
-//! By hand: `cargo bench -p gavel-engine --bench instructions -- SCENARIO`, which only runs it.
+//! Each scenario runs in a process of its own, which prepares and then calls one function named `measured_…`, in which
+//! alone callgrind counts.
 #![allow(missing_docs, reason = "a benchmark has no interface")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark tells what it found")]
 
 mod cluster;
 
+use std::collections::BTreeMap;
+use std::error::Error;
 use std::hint::black_box;
 use std::net::IpAddr;
+use std::process::{Command, ExitCode};
 
 use cluster::Cluster;
 use gavel_engine::network::{End, FlowRequest};
 use gavel_engine::object::Protocol;
 use gavel_engine::{Change, Snapshot};
 
+const SCENARIOS: [&str; 5] =
+    ["check_flow_1000", "check_flow_10000", "change_pod_1000", "change_pod_10000", "build_1000"];
+/// Hash seeds and addresses are different in every process, so counts are, a little.
+const TOLERANCE: f64 = 0.05;
 const QUESTIONS: u64 = 4_096;
+const CHANGES: u64 = 256;
 
-fn main() {
-    let scenario = std::env::args().nth(1).unwrap_or_default();
-    match scenario.as_str() {
+fn main() -> ExitCode {
+    let asked = std::env::args().nth(1).unwrap_or_default();
+    match asked.as_str() {
         "check_flow_1000" => check_flow(1_000),
-        "check_flow_100000" => check_flow(100_000),
-        _ => {}
+        "check_flow_10000" => check_flow(10_000),
+        "change_pod_1000" => change_pod(1_000),
+        "change_pod_10000" => change_pod(10_000),
+        "build_1000" => build(1_000),
+        _ => {
+            return check(asked == "--write").unwrap_or_else(|error| {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            });
+        }
     }
+    ExitCode::SUCCESS
 }
 
 fn check_flow(pods: u32) {
     let cluster = Cluster { pods };
-    let (snapshot, questions) = (cluster.snapshot(), cluster.questions(QUESTIONS));
-    for _ in 0..std::env::var("R").ok().and_then(|r| r.parse().ok()).unwrap_or(1) {
-    black_box(measured_check_flow(&snapshot, &questions));
-    }
+    black_box(measured_check_flow(&cluster.snapshot(), &cluster.questions(QUESTIONS)));
 }
 
 #[inline(never)]
 fn measured_check_flow(snapshot: &Snapshot, questions: &[(IpAddr, IpAddr)]) -> usize {
     let allowed = |(source, destination): &&(IpAddr, IpAddr)| {
-        let request = FlowRequest {
-            source: End::Ip(*source),
-            destination: End::Ip(*destination),
-            protocol: Protocol::Tcp,
-            port: 8080,
-        };
+        let (source, destination) = (End::Ip(*source), End::Ip(*destination));
+        let request = FlowRequest { source, destination, protocol: Protocol::Tcp, port: 8080 };
         snapshot.check_flow(&request).is_ok_and(|decision| decision.allowed())
     };
     questions.iter().filter(allowed).count()
 }
 
-#[allow(dead_code)]
-fn unused(_: Change) {}
+fn change_pod(pods: u32) {
+    let change = |number: u64| {
+        let address = std::net::Ipv4Addr::from_bits(0x6400_0000 + number as u32);
+        Change::Upsert(cluster::read(&cluster::pod(
+            cluster::random(number) as u32 % pods,
+            &address.to_string(),
+        )))
+    };
+    black_box(measured_changes(Cluster { pods }.snapshot(), (0..CHANGES).map(change).collect()));
+}
+
+/// Each into a snapshot of its own.
+#[inline(never)]
+fn measured_changes(snapshot: Snapshot, changes: Vec<Change>) -> Snapshot {
+    changes.into_iter().fold(snapshot, |snapshot, change| snapshot.apply([change]))
+}
+
+fn build(pods: u32) {
+    black_box(measured_build(Cluster { pods }.objects().map(Change::Upsert).collect()));
+}
+
+#[inline(never)]
+fn measured_build(changes: Vec<Change>) -> Snapshot {
+    Snapshot::empty().apply(changes)
+}
+
+/// What is counted is divided by this.
+fn operations(scenario: &str) -> u64 {
+    match scenario.split('_').next() {
+        Some("check") => QUESTIONS,
+        Some("change") => CHANGES,
+        _ => 1,
+    }
+}
+
+fn check(write: bool) -> Result<ExitCode, Box<dyn Error>> {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
+    let rustc = String::from_utf8(Command::new("rustc").arg("--version").output()?.stdout)?;
+    let counts = SCENARIOS.into_iter().map(|scenario| Ok((scenario, count(scenario)?)));
+    let counts = counts.collect::<Result<BTreeMap<_, _>, Box<dyn Error>>>()?;
+    if write {
+        let lines: String = counts.iter().map(|(scenario, count)| format!("{scenario} {count}\n")).collect();
+        std::fs::write(file, format!("{rustc}{lines}"))?;
+    }
+    let kept = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    let mut lines = kept.lines();
+    let same_compiler = lines.next() == rustc.lines().next();
+    let kept: BTreeMap<_, _> = lines.filter_map(|line| line.split_once(' ')).collect();
+    let mut more = false;
+    for (scenario, count) in counts {
+        let wanted: u64 = kept.get(scenario).ok_or(format!("{file} has no {scenario}"))?.parse()?;
+        let change = count as f64 / wanted as f64 - 1.0;
+        more |= change > TOLERANCE;
+        println!("{scenario:<18} {count:>10} instructions each, {:+.1} %", change * 100.0);
+    }
+    if more && same_compiler {
+        println!(
+            "more than {:.0} % above {file}; if that is wanted, `cargo bench -p gavel-engine --bench instructions -- --write`",
+            TOLERANCE * 100.0
+        );
+        return Ok(ExitCode::FAILURE);
+    }
+    if !same_compiler {
+        println!("{file} was made with another rustc: nothing can be said of more or less");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Instructions of one operation.
+fn count(scenario: &str) -> Result<u64, Box<dyn Error>> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--toggle-collect=*measured_*", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe()?)
+        .arg(scenario)
+        .output()
+        .map_err(|error| format!("valgrind: {error}; Debian's package has the same name"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let collected = said.lines().find_map(|line| line.split("Collected :").nth(1));
+    let collected = collected.ok_or(format!("valgrind counted nothing of {scenario}:\n{said}"))?;
+    Ok(collected.trim().parse::<u64>()? / operations(scenario))
+}

@@ -246,8 +246,11 @@ fn leg_reason(direction: &str, leg: &Leg<'_>) -> String {
             format!("NetworkPolicy {} allows the {direction} ({rules}[{rule}])", name.unwrap_or_default())
         }
         (LegReason::Rule | LegReason::NoRule, _) => {
-            let names: Vec<String> =
-                leg.isolating().iter().map(|policy| format!("{}/{}", policy.namespace, policy.name)).collect();
+            let names: Vec<String> = leg
+                .isolating()
+                .iter()
+                .map(|policy| format!("{}/{}", policy.namespace, policy.name))
+                .collect();
             let (noun, verb) =
                 if names.len() == 1 { ("NetworkPolicy", "isolates") } else { ("NetworkPolicies", "isolate") };
             format!("{noun} {} {verb} {end} for {direction}, and no rule allows this", names.join(", "))

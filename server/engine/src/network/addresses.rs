@@ -164,12 +164,20 @@ impl Addresses {
             IpAddr::V4(address) => {
                 let address = address.to_bits();
                 let hash = hash_v4(hasher, address);
-                self.v4.remove(hash, |(other, _)| *other == address, |(address, _)| hash_v4(hasher, *address));
+                self.v4.remove(
+                    hash,
+                    |(other, _)| *other == address,
+                    |(address, _)| hash_v4(hasher, *address),
+                );
             }
             IpAddr::V6(address) => {
                 let address = halves(address);
                 let hash = hash_v6(hasher, address);
-                self.v6.remove(hash, |(other, _)| *other == address, |(address, _)| hash_v6(hasher, *address));
+                self.v6.remove(
+                    hash,
+                    |(other, _)| *other == address,
+                    |(address, _)| hash_v6(hasher, *address),
+                );
             }
         }
     }

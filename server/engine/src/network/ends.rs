@@ -109,7 +109,11 @@ impl Index {
 
     fn by_address<'s>(&'s self, address: &'s IpAddr) -> Candidate<'s> {
         let owner = self.addresses.owner(address);
-        Candidate { who: who(owner), pod: owner.map(|owner| owner.pod), addresses: Candidates::Given(address) }
+        Candidate {
+            who: who(owner),
+            pod: owner.map(|owner| owner.pod),
+            addresses: Candidates::Given(address),
+        }
     }
 
     fn by_name(

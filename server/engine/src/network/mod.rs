@@ -28,11 +28,13 @@ mod isolation;
 mod line;
 mod namespaces;
 mod packed;
+mod pod_leg;
 mod pods;
 mod policies;
 mod policy;
 mod postings;
 mod question;
+mod rules;
 mod selectors;
 mod step;
 #[cfg(test)]

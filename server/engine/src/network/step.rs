@@ -83,7 +83,8 @@ impl Step {
 
     /// The same for these ports of one protocol.
     pub(super) fn on(self, protocol: Protocol, first_port: u16, last_port: u16) -> Self {
-        let (what, more_ports) = (self.what & !EVERY_PROTOCOL | bit(protocol), last_port.wrapping_sub(first_port));
+        let (what, more_ports) =
+            (self.what & !EVERY_PROTOCOL | bit(protocol), last_port.wrapping_sub(first_port));
         Self { first_port, more_ports, what }
     }
 
