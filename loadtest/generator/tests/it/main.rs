@@ -1,6 +1,6 @@
 //! What is generated is always the same, as much as was asked for, readable, and worth asking about.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
