@@ -148,7 +148,9 @@ fn flows_are_allowed_and_denied() {
     }
     assert!((1500..4500).contains(&allowed), "{allowed} of 6000 allowed");
     assert!(isolated > 2000, "{isolated} of 6000 isolated");
-    assert!((600..750).contains(&(within * 1000 / pairs)), "{within} of {pairs} within a namespace");
+    // Two in three by intent; of the rest those that meet by chance: in twenty namespaces, of which few are
+    // large, that is one in four.
+    assert!((640..800).contains(&(within * 1000 / pairs)), "{within} of {pairs} within a namespace");
 }
 
 #[test]
