@@ -118,6 +118,7 @@ pub async fn start_telling(config: Config, telling: Telling) -> anyhow::Result<R
         routes: grpc::routes(service, health.clone(), config.limits.max_request_bytes)?,
         connections: wiring::connections(&config),
         settings: wiring::connection_settings(&config),
+        workers: wiring::workers(&config)?,
         tls,
         stop: ends.stop.clone(),
         cut: ends.cut.clone(),

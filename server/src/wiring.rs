@@ -10,9 +10,9 @@ use gavel_telemetry::{Records, Tracing};
 use gavel_tls::{Event, Followed, ServerFiles, ServerTls};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, DecisionLogMode, DecisionLogQuestion, DecisionLogTarget};
+use crate::config::{Config, DecisionLogMode, DecisionLogQuestion, DecisionLogTarget, Runtime};
 use crate::decision_log::{DecisionIds, DecisionLog, Mode, Redaction, Target};
-use crate::grpc::{Access, ConnectionSettings, Service, Shared};
+use crate::grpc::{Access, ConnectionSettings, Service, Shared, Workers};
 use crate::limits::{Callers, Connections, Limits, Rate, Settings};
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
@@ -105,6 +105,20 @@ pub(crate) fn connection_settings(config: &Config) -> ConnectionSettings {
         age: (config.life.max_connection_age_seconds > 0)
             .then(|| Duration::from_secs(config.life.max_connection_age_seconds)),
         grace: Duration::from_secs(config.life.max_connection_age_grace_seconds),
+    }
+}
+
+/// Which threads serve connections.
+///
+/// # Errors
+/// When there cannot be as many threads.
+pub(crate) fn workers(config: &Config) -> anyhow::Result<Workers> {
+    match config.runtime {
+        Runtime::MultiThread => Ok(Workers::Shared),
+        Runtime::PerCore => {
+            let cores = std::thread::available_parallelism().context("--runtime per-core")?.get();
+            Workers::per_core(cores).context("--runtime per-core: cannot start its threads")
+        }
     }
 }
 

@@ -100,6 +100,10 @@ pub struct Config {
     )]
     pub listen: Vec<Listen>,
 
+    /// Which threads serve gRPC
+    #[arg(long, value_name = "HOW", env = "GAVEL_RUNTIME", default_value = "multi-thread")]
+    pub runtime: Runtime,
+
     /// Where to serve /metrics, /livez and /readyz over HTTP
     #[arg(long, value_name = "ADDR", env = "GAVEL_ADMIN_LISTEN", default_value = "127.0.0.1:9471")]
     pub admin_listen: SocketAddr,
@@ -199,6 +203,15 @@ pub enum Evaluator {
     None,
 }
 
+/// Which threads serve gRPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Runtime {
+    /// Those of one pool, a thread a core: whichever is free takes a request. For callers with few connections.
+    MultiThread,
+    /// One a core, each with connections of its own: less CPU a call. For callers with many connections.
+    PerCore,
+}
+
 impl Config {
     /// Reads command line, environment and configuration file.
     ///
@@ -257,6 +270,7 @@ impl Config {
             max_wait_seconds: 30,
             accept_refused: false,
             listen: vec![Listen::Tcp(loopback)],
+            runtime: Runtime::MultiThread,
             admin_listen: loopback,
             evaluators: vec![Evaluator::PodSecurityPolicy],
             poll_seconds: 1,

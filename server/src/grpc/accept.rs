@@ -20,6 +20,7 @@ use super::connection::{self, Cut};
 use super::gate::{Gate, Shared};
 use super::incoming::SocketFile;
 use super::peer::{Identity, Peer};
+use super::workers::Workers;
 use crate::limits::{ConnectionSlot, Connections, Full, Key};
 use crate::metrics::ConnectionRejection;
 
@@ -33,6 +34,8 @@ pub(crate) struct Serving {
     pub(crate) routes: Routes,
     pub(crate) connections: Arc<Connections>,
     pub(crate) settings: connection::Settings,
+    /// Which threads serve connections.
+    pub(crate) workers: Workers,
     /// TLS of TCP sockets; none: in clear.
     pub(crate) tls: Option<Followed<ServerTls>>,
     /// No more connections are taken, and those that are open end with their requests.
@@ -50,7 +53,9 @@ impl Serving {
                 Ok(slot) => {
                     // Answers are small, and each is waited for.
                     let _ = stream.set_nodelay(true);
-                    tasks.spawn(self.clone().tcp_connection(stream, address, slot));
+                    let serving = self.clone();
+                    let serve = move |stream| serving.tcp_connection(stream, address, slot);
+                    self.workers.serve(&tasks, stream, serve);
                 }
                 Err(full) => self.shared.metrics.connection_rejected(match full {
                     Full::Server => ConnectionRejection::Limit,
@@ -69,8 +74,11 @@ impl Serving {
         while let Some((stream, _)) = self.next(|cx| listener.poll_accept(cx)).await {
             match self.connections.enter(None) {
                 Ok(slot) => {
-                    let peer = Peer::new(&self.shared, None, Identity::Trusted);
-                    tasks.spawn(self.clone().serve(stream, peer, slot));
+                    let serving = self.clone();
+                    self.workers.serve(&tasks, stream, move |stream| {
+                        let peer = Peer::new(&serving.shared, None, Identity::Trusted);
+                        serving.serve(stream, peer, slot)
+                    });
                 }
                 Err(_) => self.shared.metrics.connection_rejected(ConnectionRejection::Limit),
             }

@@ -20,6 +20,7 @@ mod service;
 mod snapshot;
 mod stuck;
 mod wire;
+mod workers;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ pub use direct::Direct;
 pub(crate) use gate::Shared;
 pub(crate) use incoming::{Bound, bind};
 pub(crate) use service::Service;
+pub(crate) use workers::Workers;
 
 /// All services: ours, health and reflection (both versions: grpcurl and ghz differ in which they ask for).
 pub(crate) fn routes(

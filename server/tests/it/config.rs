@@ -70,6 +70,7 @@ const VALUES: &[(&str, &str)] = &[
     ("max-wait-seconds", "7"),
     ("accept-refused", "true"),
     ("listen", "127.0.0.1:1,[::1]:2,unix:/run/a b.sock"),
+    ("runtime", "per-core"),
     ("admin-listen", "[::1]:9"),
     ("evaluators", "none"),
     ("poll-seconds", "3"),
