@@ -115,7 +115,7 @@ pub async fn start_telling(config: Config, telling: Telling) -> anyhow::Result<R
         Arc::new(wiring::service(&config, publisher.clone(), metrics.clone(), log, ends.stop.clone()));
     let serving = grpc::Serving {
         shared: wiring::shared(&config, publisher.clone(), metrics.clone(), access, telling.tracing),
-        routes: grpc::routes(service, health.clone(), config.limits.max_request_bytes)?,
+        calls: grpc::calls(service, health.clone(), config.limits.max_request_bytes)?,
         connections: wiring::connections(&config),
         settings: wiring::connection_settings(&config),
         workers: wiring::workers(&config)?,

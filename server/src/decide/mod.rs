@@ -6,15 +6,20 @@
 mod admit;
 mod authorize;
 mod flow;
+mod flow_answer;
+mod flow_results;
 mod invalid;
 mod pod;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use admit::{admit, admit_all, admit_staged};
 pub use authorize::{authorize, authorize_staged};
-pub use flow::{Detail, check_flow, check_flow_in, check_flow_staged, leave_out_names};
+pub use flow::{Detail, check_flow, check_flow_in};
+pub use flow_answer::FlowAnswer;
+pub(crate) use flow_results::{FlowResults, Whole};
 pub(crate) use invalid::invalid;
 
 /// Is told how far an answer has come. There is no clock in here: whoever wants to know how long something took looks at

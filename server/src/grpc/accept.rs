@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::service::Routes;
 
+use super::calls::Calls;
 use super::connection::{self, Cut};
 use super::gate::{Gate, Shared};
 use super::incoming::SocketFile;
@@ -31,7 +31,7 @@ const BREATHER: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub(crate) struct Serving {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) routes: Routes,
+    pub(crate) calls: Arc<Calls>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) settings: connection::Settings,
     /// Which threads serve connections.
@@ -146,7 +146,7 @@ impl Serving {
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let address = peer.address;
-        let gate = Gate { shared: self.shared.clone(), peer: Arc::new(peer), routes: self.routes.clone() };
+        let gate = Gate { shared: self.shared.clone(), peer: Arc::new(peer), calls: self.calls.clone() };
         let served = tokio::select! {
             served = connection::serve(io, gate, &self.settings, &self.stop) => served,
             () = self.cut.cancelled() => Ok(()),

@@ -4,23 +4,23 @@ use std::time::{Duration, Instant};
 
 use gavel_engine::Snapshot;
 use gavel_proto::v1 as pb;
-use prost::Message;
+use prost::Message as _;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 use tonic_types::StatusExt as _;
 
+use super::codec::Written;
 use super::deciding::Circumstances;
 use super::peer::Asker;
 use super::service::Service;
 use super::snapshot::to_duration;
-use crate::decide::{self, Detail};
+use crate::decide::{self, Detail, FlowResults, Whole};
 
 /// How long one request may keep a thread to itself; then it is the others' turn.
 const TURN: Duration = Duration::from_micros(200);
 
-/// What one snapshot answered.
-struct Answered<R> {
-    results: Vec<R>,
+/// What was wanted of many: by which snapshot it was answered, and how old what that was made from is.
+struct Answered {
     revision: u64,
     staleness: Option<pbjson_types::Duration>,
 }
@@ -36,12 +36,15 @@ pub(super) async fn admit(
     let (metadata, extensions, request) = request.into_parts();
     let asker = extensions.get::<Asker>();
     let pb::BatchAdmitRequest { questions, consistency } = request;
+    let mut results = Vec::with_capacity(questions.len().min(service.max_batch));
     let one = |snapshot: &Snapshot, question, since: &mut Instant| {
-        service.admit_one(snapshot, question, asker, since)
+        results.push(service.admit_one(snapshot, question, asker, since));
     };
-    let Answered { results, revision, staleness } =
+    let Answered { revision, staleness } =
         service.many(questions, consistency.as_ref(), &metadata, asker, one).await?;
-    held(asker, pb::BatchAdmitResponse { results, revision, staleness })
+    let answer = pb::BatchAdmitResponse { results, revision, staleness };
+    hold(asker, answer.encoded_len())?;
+    Ok(Response::new(answer))
 }
 
 /// Answers `BatchCheckFlow`.
@@ -51,17 +54,20 @@ pub(super) async fn admit(
 pub(super) async fn check_flow(
     service: &Service,
     request: Request<pb::BatchCheckFlowRequest>,
-) -> Result<Response<pb::BatchCheckFlowResponse>, Status> {
+) -> Result<Response<Written>, Status> {
     let (metadata, extensions, request) = request.into_parts();
     let asker = extensions.get::<Asker>();
     let pb::BatchCheckFlowRequest { questions, detail, consistency } = request;
     let detail = to_detail(detail)?;
+    let mut flows = Flows::new(Whole::Batch, questions.len().min(service.max_batch), detail);
     let one = |snapshot: &Snapshot, question, since: &mut Instant| {
-        service.flow_one(snapshot, question, detail, asker, since)
+        flows.answer(service, snapshot, question, asker, since);
     };
-    let Answered { results, revision, staleness } =
+    let Answered { revision, staleness } =
         service.many(questions, consistency.as_ref(), &metadata, asker, one).await?;
-    held(asker, pb::BatchCheckFlowResponse { results, revision, staleness })
+    let answer = flows.results.into_bytes(revision, staleness.as_ref());
+    hold(asker, answer.len())?;
+    Ok(Response::new(Written(answer)))
 }
 
 impl Service {
@@ -69,25 +75,24 @@ impl Service {
     ///
     /// # Errors
     /// When none of them can be answered.
-    async fn many<Q, R>(
+    async fn many<Q>(
         &self,
         questions: Vec<Q>,
         consistency: Option<&pb::Consistency>,
         metadata: &MetadataMap,
         asker: Option<&Asker>,
-        one: impl Fn(&Snapshot, Q, &mut Instant) -> R,
-    ) -> Result<Answered<R>, Status> {
+        mut one: impl FnMut(&Snapshot, Q, &mut Instant),
+    ) -> Result<Answered, Status> {
         self.take(questions.len(), asker, true)?;
         self.wait(consistency, metadata).await?;
         let published = self.published()?;
-        let mut results = Vec::with_capacity(questions.len());
         let mut turn = Turn::begin();
         for question in questions {
-            results.push(one(&published.snapshot, question, &mut turn.since));
+            one(&published.snapshot, question, &mut turn.since);
             turn.pass_on().await;
         }
         let staleness = self.publisher.staleness().map(to_duration);
-        Ok(Answered { results, revision: published.snapshot.revision(), staleness })
+        Ok(Answered { revision: published.snapshot.revision(), staleness })
     }
 
     /// Takes a message of so many questions, one of which was counted when the request was let in.
@@ -130,35 +135,55 @@ impl Service {
         };
         pb::AdmitResult { result: Some(result) }
     }
+}
 
-    /// Answers one of many flow questions.
-    pub(super) fn flow_one(
-        &self,
+/// Flow questions among many, answered one after the other.
+pub(super) struct Flows {
+    pub(super) results: FlowResults,
+    detail: Detail,
+    /// Room for an answer.
+    buffer: Vec<u8>,
+}
+
+impl Flows {
+    /// About so many, in as much detail as is wanted.
+    pub(super) fn new(whole: Whole, questions: usize, detail: Detail) -> Self {
+        Self { results: FlowResults::new(whole, questions), detail, buffer: Vec::new() }
+    }
+
+    /// Answers the next one.
+    pub(super) fn answer(
+        &mut self,
+        service: &Service,
         snapshot: &Snapshot,
         question: pb::CheckFlowRequest,
-        detail: Detail,
         asker: Option<&Asker>,
         since: &mut Instant,
-    ) -> pb::CheckFlowResult {
+    ) {
         // Whoever wants it explained wants to read.
-        let detail = if question.explain { Detail::Full } else { detail };
+        let wanted = if question.explain { Detail::Full } else { self.detail };
+        let mut decided = wanted;
+        let buffer = std::mem::take(&mut self.buffer);
         let circumstances = Circumstances::of_many(asker);
-        let answer = self.one(Ok(snapshot), question, circumstances, since, |snapshot, question, clock| {
-            whole(question.consistency.as_ref())?;
-            let detail = if clock.is_logged { Detail::Full } else { detail };
-            decide::check_flow_in(snapshot, question, detail, clock)
-        });
-        let result = match answer {
-            Ok(mut answer) => {
-                answer.revision = 0;
-                if detail == Detail::Verdict {
-                    decide::leave_out_names(&mut answer);
+        let answer =
+            service.one(Ok(snapshot), question, circumstances, since, |snapshot, question, clock| {
+                whole(question.consistency.as_ref())?;
+                if clock.is_logged {
+                    decided = Detail::Full;
                 }
-                pb::check_flow_result::Result::Answer(answer)
-            }
-            Err(status) => pb::check_flow_result::Result::Error(to_error(&status)),
+                decide::check_flow_in(snapshot, question, decided, buffer, clock)
+            });
+        let answer = match answer {
+            Ok(answer) if decided != wanted => answer.without_names(),
+            answer => answer,
         };
-        pb::CheckFlowResult { result: Some(result) }
+        match answer {
+            Ok(answer) => {
+                self.results.answer(&answer);
+                self.buffer = answer.into_buffer();
+            }
+            Err(status) => self.results.error(&to_error(&status)),
+        }
     }
 }
 
@@ -195,12 +220,9 @@ pub(super) fn to_error(status: &Status) -> pb::QuestionError {
     pb::QuestionError { code: status.code().into(), message: status.message().to_owned(), field }
 }
 
-/// The answer, held until it has been sent.
-fn held<A: Message>(asker: Option<&Asker>, answer: A) -> Result<Response<A>, Status> {
-    if let Some(asker) = asker {
-        asker.hold(&answer)?;
-    }
-    Ok(Response::new(answer))
+/// Counts an answer of so many bytes until it has been sent.
+fn hold(asker: Option<&Asker>, bytes: usize) -> Result<(), Status> {
+    asker.map_or(Ok(()), |asker| asker.hold(bytes))
 }
 
 /// When this request's turn began.

@@ -12,7 +12,7 @@ use tonic::metadata::MetadataMap;
 
 use super::consistency;
 use super::peer::Asker;
-use super::question::{Answer as _, Question};
+use super::question::{Answer as _, Question, failure};
 use super::service::Service;
 use crate::decide::{self, Stages};
 use crate::decision_log::Record;
@@ -195,7 +195,7 @@ fn describe<A: super::question::Answer>(span: &Span, id: &str, verdict: Verdict,
     span.set("gavel.decision_id", id.to_owned());
     span.set("gavel.verdict", verdict.as_str());
     if let Some(answer) = answer {
-        span.set("gavel.policy", answer.policy().to_owned());
+        span.set("gavel.policy", answer.policy().into_owned());
         span.set("gavel.revision", answer.revision().cast_signed());
     }
 }
@@ -212,7 +212,7 @@ fn record<Q: Question>(
     let span = asker.and_then(|asker| asker.span.as_ref());
     let answer = match answer {
         Ok(answer) => Ok(answer.clone()),
-        Err(status) => Err((format!("{:?}", status.code()), status.message().to_owned())),
+        Err(status) => Err(failure(status)),
     };
     Record {
         at,

@@ -6,7 +6,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use gavel_proto::v1 as pb;
-use gavel_proto::v1::policy_decision_server::PolicyDecision as _;
 use gavel_telemetry::Tracing;
 use http::HeaderMap;
 use tokio_util::sync::CancellationToken;
@@ -15,8 +14,9 @@ use tonic::{Code, Request, Response, Status};
 use super::ended::Ended;
 use super::gate::{Asked, span};
 use super::peer::Asker;
-use super::service;
+use super::service::Service;
 use crate::config::Config;
+use crate::decide::FlowAnswer;
 use crate::metrics::{Decides, Metrics, Rpc, Verdict};
 use crate::publisher::Publisher;
 use crate::run::Telling;
@@ -25,7 +25,7 @@ use crate::wiring;
 /// Answers without a connection, limits and access.
 #[derive(Debug)]
 pub struct Direct {
-    service: service::Handle,
+    service: Service,
     tracing: Tracing,
 }
 
@@ -38,7 +38,6 @@ impl Direct {
         let metrics = Arc::new(Metrics::new(config.looks_at_admissions()));
         let log = wiring::decision_log(config, metrics.clone(), telling.records)?;
         let service = wiring::service(config, publisher, metrics, log, CancellationToken::new());
-        let service = service::Handle(Arc::new(service));
         Ok(Self { service, tracing: telling.tracing })
     }
 
@@ -51,7 +50,7 @@ impl Direct {
         &self,
         headers: &HeaderMap,
         question: pb::CheckFlowRequest,
-    ) -> Result<pb::CheckFlowResponse, Status> {
+    ) -> Result<FlowAnswer, Status> {
         let path = "/gavel.v1.PolicyDecision/CheckFlow";
         self.ask(path, headers, question, |request| self.service.check_flow(request))
     }
@@ -78,7 +77,7 @@ impl Direct {
         answer: impl FnOnce(Request<Q>) -> F,
     ) -> Result<A, Status> {
         let asked = Asked::of(path);
-        let mut ended = Ended::new(self.service.0.metrics.clone(), asked.rpc);
+        let mut ended = Ended::new(self.service.metrics.clone(), asked.rpc);
         ended.span = span(&self.tracing, asked, None, path, headers);
         let mut request = Request::new(question);
         request.extensions_mut().insert(Asker {
@@ -100,7 +99,7 @@ impl Direct {
     /// Counts a call that was answered, as all calls are.
     #[inline(never)]
     pub fn count(&self, took: Duration) {
-        let metrics = &self.service.0.metrics;
+        let metrics = &self.service.metrics;
         metrics.rpc_started();
         metrics.decided(Decides::CheckFlow, Verdict::Allow, took);
         metrics.rpc_ended(Rpc::CheckFlow, Code::Ok, took);
@@ -111,6 +110,6 @@ impl Direct {
     /// # Errors
     /// When they cannot be written.
     pub fn scrape(&self) -> Result<String, std::fmt::Error> {
-        self.service.0.metrics.encode(&self.service.0.publisher)
+        self.service.metrics.encode(&self.service.publisher)
     }
 }

@@ -13,16 +13,18 @@ use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status, Streaming};
 
-use super::batch::{to_detail, to_error};
+use super::batch::{Flows, to_detail, to_error};
+use super::codec::Written;
 use super::peer::{Asker, Standing};
 use super::service::Service;
 use super::snapshot::to_duration;
+use crate::decide::Whole;
 
 /// Answers of one message, about: more questions are not read before these have been sent.
 const ENOUGH: usize = 256;
 
 /// One stream.
-struct Flows {
+struct Asking {
     service: Arc<Service>,
     questions: Streaming<pb::StreamCheckFlowRequest>,
     /// Read, and not answered yet.
@@ -39,23 +41,23 @@ struct Flows {
 pub(super) fn answer(
     service: Arc<Service>,
     request: Request<Streaming<pb::StreamCheckFlowRequest>>,
-) -> impl Stream<Item = Result<pb::StreamCheckFlowResponse, Status>> + Send {
+) -> impl Stream<Item = Result<Written, Status>> + Send + use<> {
     let (_, extensions, questions) = request.into_parts();
     let standing = extensions.get::<Standing>().cloned();
     let ending = standing.as_ref().map(|standing| standing.ending.clone()).unwrap_or_default();
     let asker = extensions.get::<Asker>().cloned();
-    let flows = Flows { service, questions, next: None, asker, standing, ending, answered: 0 };
-    stream::try_unfold(flows, |mut flows| async move {
-        Ok(flows.answers().await?.map(|answers| (answers, flows)))
+    let asking = Asking { service, questions, next: None, asker, standing, ending, answered: 0 };
+    stream::try_unfold(asking, |mut asking| async move {
+        Ok(asking.answers().await?.map(|answers| (answers, asking)))
     })
 }
 
-impl Flows {
+impl Asking {
     /// The answers to what has come meanwhile; none when there are no more questions.
     ///
     /// # Errors
     /// Why the stream ends before its caller ended it.
-    async fn answers(&mut self) -> Result<Option<pb::StreamCheckFlowResponse>, Status> {
+    async fn answers(&mut self) -> Result<Option<Written>, Status> {
         // The last answers have been sent.
         if let Some(slot) = self.asker.as_ref().and_then(|asker| asker.slot.as_ref()) {
             slot.settle();
@@ -69,29 +71,26 @@ impl Flows {
         }
         let wanted = message.detail;
         let detail = to_detail(wanted)?;
-        let mut results = Vec::with_capacity(message.questions.len());
+        let asker = self.asker.as_ref();
+        let questions = message.questions.len().min(self.service.max_batch);
+        let mut flows = Flows::new(Whole::Stream(self.answered), questions, detail);
         let mut since = Instant::now();
         let mut messages = 0;
         loop {
-            match self.service.take(message.questions.len(), self.asker.as_ref(), false) {
-                Ok(()) => results.extend(message.questions.into_iter().map(|question| {
-                    self.service.flow_one(
-                        &published.snapshot,
-                        question,
-                        detail,
-                        self.asker.as_ref(),
-                        &mut since,
-                    )
-                })),
+            match self.service.take(message.questions.len(), asker, false) {
+                Ok(()) => {
+                    for question in message.questions {
+                        flows.answer(&self.service, &published.snapshot, question, asker, &mut since);
+                    }
+                }
                 Err(status) => {
-                    let error = pb::check_flow_result::Result::Error(to_error(&status));
-                    let result = pb::CheckFlowResult { result: Some(error) };
-                    results.extend(std::iter::repeat_n(result, message.questions.len()));
+                    let error = to_error(&status);
+                    message.questions.iter().for_each(|_| flows.results.error(&error));
                 }
             }
             messages += 1;
             // Messages may be without questions.
-            if results.len() >= ENOUGH || messages >= ENOUGH {
+            if flows.results.count() >= ENOUGH || messages >= ENOUGH {
                 break;
             }
             let come = poll_fn(|cx| Poll::Ready(Pin::new(&mut self.questions).poll_next(cx))).await;
@@ -109,18 +108,13 @@ impl Flows {
                 Poll::Ready(None) | Poll::Pending => break,
             }
         }
-        let first = self.answered;
-        self.answered += results.len() as u64;
-        let answers = pb::StreamCheckFlowResponse {
-            first,
-            results,
-            revision: published.snapshot.revision(),
-            staleness: self.service.publisher.staleness().map(to_duration),
-        };
+        self.answered += flows.results.count() as u64;
+        let staleness = self.service.publisher.staleness().map(to_duration);
+        let answers = flows.results.into_bytes(published.snapshot.revision(), staleness.as_ref());
         if let Some(asker) = &self.asker {
-            asker.hold(&answers)?;
+            asker.hold(answers.len())?;
         }
-        Ok(Some(answers))
+        Ok(Some(Written(answers)))
     }
 
     /// The next message, waited for.

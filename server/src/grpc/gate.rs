@@ -11,13 +11,12 @@ use gavel_telemetry::{Span, Tracing};
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tonic::service::Routes;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
-use tower::Service as _;
 
 use super::access::{Access, refused};
 use super::body::{AnswerBody, QuestionBody, code_of};
+use super::calls::Calls;
 use super::deadline;
 use super::ended::Ended;
 use super::peer::{Asker, Identity, Peer, Standing, is_current};
@@ -47,7 +46,7 @@ pub(crate) struct Shared {
 pub(super) struct Gate {
     pub(super) shared: Arc<Shared>,
     pub(super) peer: Arc<Peer>,
-    pub(super) routes: Routes,
+    pub(super) calls: Arc<Calls>,
 }
 
 /// What is asked, by the path of the request.
@@ -97,7 +96,7 @@ impl hyper::service::Service<Request<Incoming>> for Gate {
 }
 
 impl Gate {
-    async fn pass(mut self, mut request: Request<Incoming>) -> Response<AnswerBody> {
+    async fn pass(self, mut request: Request<Incoming>) -> Response<AnswerBody> {
         let asked = Asked::of(request.uri().path());
         let mut ended = Ended::new(self.shared.metrics.clone(), asked.rpc);
         let (shared, address) = (&self.shared, self.peer.address);
@@ -124,9 +123,7 @@ impl Gate {
             }
             let slot = asker.slot.clone();
             request.extensions_mut().insert(asker);
-            let request = request.map(|body| tonic::body::Body::new(QuestionBody::new(body, slot)));
-            let Ok(response) = self.routes.call(request).await;
-            Ok(response)
+            Ok(self.calls.answer(asked.rpc, request.map(|body| QuestionBody::new(body, slot))).await)
         });
         let response = match passed.await {
             Ok(Ok(response)) => response,

@@ -4,6 +4,8 @@ mod accept;
 mod access;
 mod batch;
 mod body;
+mod calls;
+mod codec;
 mod connection;
 mod consistency;
 mod deadline;
@@ -24,11 +26,11 @@ mod workers;
 
 use std::sync::Arc;
 
-use gavel_proto::v1::policy_decision_server::PolicyDecisionServer;
 use tonic::service::Routes;
 
 pub(crate) use accept::Serving;
 pub(crate) use access::Access;
+pub(crate) use calls::Calls;
 pub(crate) use connection::Settings as ConnectionSettings;
 pub use direct::Direct;
 pub(crate) use gate::Shared;
@@ -37,11 +39,11 @@ pub(crate) use service::Service;
 pub(crate) use workers::Workers;
 
 /// All services: ours, health and reflection (both versions: grpcurl and ghz differ in which they ask for).
-pub(crate) fn routes(
+pub(crate) fn calls(
     service: Arc<Service>,
     health: tonic_health::server::HealthReporter,
     max_request_bytes: usize,
-) -> anyhow::Result<Routes> {
+) -> anyhow::Result<Arc<Calls>> {
     // Questions of a few bytes: no room for more.
     let (health_bytes, reflection_bytes) = (1 << 10, 64 << 10);
     let reflection = || {
@@ -49,11 +51,7 @@ pub(crate) fn routes(
             .register_encoded_file_descriptor_set(gavel_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let mut routes = Routes::default();
-    routes = routes
-        .add_service(
-            PolicyDecisionServer::new(service::Handle(service)).max_decoding_message_size(max_request_bytes),
-        )
+    let others = Routes::default()
         .add_service(
             tonic_health::pb::health_server::HealthServer::new(
                 tonic_health::server::HealthService::from_health_reporter(health),
@@ -62,5 +60,5 @@ pub(crate) fn routes(
         )
         .add_service(reflection().build_v1()?.max_decoding_message_size(reflection_bytes))
         .add_service(reflection().build_v1alpha()?.max_decoding_message_size(reflection_bytes));
-    Ok(routes.prepare())
+    Ok(Arc::new(Calls { service, others: others.prepare(), max_request_bytes }))
 }

@@ -7,7 +7,6 @@ use std::time::SystemTime;
 use gavel_access::{Call, Caller, Refusal};
 use gavel_engine::Snapshot;
 use gavel_telemetry::Span;
-use prost::Message;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -68,13 +67,13 @@ pub(crate) struct Asker {
 }
 
 impl Asker {
-    /// Counts an answer until it has been sent: whoever reads slowly has the server hold it meanwhile.
+    /// Counts an answer of so many bytes until it has been sent: whoever reads slowly has the server hold it meanwhile.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED when it is too much.
-    pub(super) fn hold(&self, answer: &impl Message) -> Result<(), Status> {
+    pub(super) fn hold(&self, bytes: usize) -> Result<(), Status> {
         let Some(slot) = &self.slot else { return Ok(()) };
-        slot.hold(answer.encoded_len()).map_err(too_much)
+        slot.hold(bytes).map_err(too_much)
     }
 
     /// Counts questions against what the caller may ask a second.

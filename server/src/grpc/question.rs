@@ -1,12 +1,22 @@
 //! What the calls that decide have in common.
 
-use gavel_proto::v1 as pb;
+use std::borrow::Cow;
 
+use gavel_proto::v1 as pb;
+use prost::Message as _;
+use tonic::Status;
+
+use crate::decide::FlowAnswer;
 use crate::decision_log;
 use crate::metrics::{Decides, Verdict};
 
 /// Why there is no answer: the status code's name, and its message.
 pub(super) type Failure = (String, String);
+
+/// Why there is no answer, by the status that is sent instead.
+pub(super) fn failure(status: &Status) -> Failure {
+    (format!("{:?}", status.code()), status.message().to_owned())
+}
 
 /// A question that is decided.
 pub(super) trait Question: Clone {
@@ -22,11 +32,13 @@ pub(super) trait Question: Clone {
 }
 
 /// An answer of a decision.
-pub(super) trait Answer: prost::Message + Clone {
+pub(super) trait Answer: Clone {
     /// What came out.
     fn verdict(&self) -> Verdict;
     /// The policy that decided, as far as there is one.
-    fn policy(&self) -> &str;
+    fn policy(&self) -> Cow<'_, str>;
+    /// Bytes that it takes on the wire.
+    fn size(&self) -> usize;
     /// The snapshot's revision.
     fn revision(&self) -> u64;
     /// Sets how old what it was made from is.
@@ -35,8 +47,51 @@ pub(super) trait Answer: prost::Message + Clone {
     fn set_decision_id(&mut self, id: String);
 }
 
+impl Question for pb::CheckFlowRequest {
+    type Answer = FlowAnswer;
+    const CALL: Decides = Decides::CheckFlow;
+
+    fn consistency(&self) -> Option<&pb::Consistency> {
+        self.consistency.as_ref()
+    }
+
+    fn logged(self, answer: Result<FlowAnswer, Failure>) -> decision_log::Question {
+        let answer = answer.and_then(|answer| answer.message().map_err(|status| failure(&status)));
+        decision_log::Question::CheckFlow(Box::new(self), answer.map(Box::new))
+    }
+}
+
+impl Answer for FlowAnswer {
+    fn verdict(&self) -> Verdict {
+        Verdict::of(self.allowed())
+    }
+
+    fn policy(&self) -> Cow<'_, str> {
+        let answer = self.message().ok();
+        Cow::Owned(
+            answer.as_ref().and_then(flow_policy).map_or_else(String::new, |policy| policy.name.clone()),
+        )
+    }
+
+    fn size(&self) -> usize {
+        self.bytes().len()
+    }
+
+    fn revision(&self) -> u64 {
+        self.revision()
+    }
+
+    fn set_staleness(&mut self, staleness: pbjson_types::Duration) {
+        self.set_staleness(&staleness);
+    }
+
+    fn set_decision_id(&mut self, id: String) {
+        self.set_decision_id(&id);
+    }
+}
+
 macro_rules! questions {
-    ($($call:ident: $request:ident -> $answer:ident, $verdict:expr, $policy:expr;)*) => {$(
+    ($($call:ident: $request:ident -> $answer:ident, $policy:expr;)*) => {$(
         impl Question for pb::$request {
             type Answer = pb::$answer;
             const CALL: Decides = Decides::$call;
@@ -52,13 +107,16 @@ macro_rules! questions {
 
         impl Answer for pb::$answer {
             fn verdict(&self) -> Verdict {
-                let allowed: fn(&Self) -> bool = $verdict;
-                Verdict::of(allowed(self))
+                Verdict::of(self.allowed)
             }
 
-            fn policy(&self) -> &str {
+            fn policy(&self) -> Cow<'_, str> {
                 let policy: fn(&Self) -> &str = $policy;
-                policy(self)
+                Cow::Borrowed(policy(self))
+            }
+
+            fn size(&self) -> usize {
+                self.encoded_len()
             }
 
             fn revision(&self) -> u64 {
@@ -77,12 +135,8 @@ macro_rules! questions {
 }
 
 questions! {
-    Admit: AdmitRequest -> AdmitResponse, |answer| answer.allowed, |answer| &answer.policy;
-    CheckFlow: CheckFlowRequest -> CheckFlowResponse,
-        |answer| answer.verdict() == pb::Verdict::Allow,
-        |answer| flow_policy(answer).map_or("", |policy| &policy.name);
+    Admit: AdmitRequest -> AdmitResponse, |answer| &answer.policy;
     Authorize: AuthorizeRequest -> AuthorizeResponse,
-        |answer| answer.allowed,
         |answer| answer.grant.as_ref().map_or("", |grant| &grant.binding);
 }
 

@@ -1,27 +1,27 @@
 //! The service: load the snapshot once, decide, answer.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::Stream;
 use gavel_engine::Snapshot;
 use gavel_proto::v1 as pb;
-use gavel_proto::v1::policy_decision_server::PolicyDecision;
 use gavel_telemetry::Span;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status};
 
 use super::deciding::{Circumstances, Clock};
 use super::peer::{Asker, Standing};
 use super::question::{Answer as _, Question};
+use super::revisions;
 use super::snapshot::to_duration;
-use super::{batch, flow_stream, revisions};
-use crate::decide;
+use crate::decide::{self, Detail, FlowAnswer};
 use crate::decision_log::{DecisionIds, DecisionLog};
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
+
+/// Room for an answer of CheckFlow, in bytes: most take less.
+const FLOW_ANSWER: usize = 768;
 
 /// What the service is made of.
 #[derive(Debug)]
@@ -46,10 +46,6 @@ pub(crate) struct Service {
     pub(crate) stop: CancellationToken,
 }
 
-/// The service as its streams need it: they outlast the call that began them, and have a part in it.
-#[derive(Clone, Debug)]
-pub(crate) struct Handle(pub(crate) Arc<Service>);
-
 impl Service {
     /// Waits, decides, and answers a call with one question.
     async fn answer<Q: Question>(
@@ -70,77 +66,60 @@ impl Service {
             answer.set_staleness(to_duration(staleness));
         }
         if let Some(asker) = asker {
-            asker.hold(&answer)?;
+            asker.hold(answer.size())?;
         }
         Ok(Response::new(answer))
     }
-}
 
-#[tonic::async_trait]
-impl PolicyDecision for Handle {
-    async fn admit(&self, request: Request<pb::AdmitRequest>) -> Result<Response<pb::AdmitResponse>, Status> {
-        let Self(service) = self;
-        service
-            .answer(request, |snapshot, request, clock| service.decide_admit(snapshot, request, clock))
-            .await
+    /// # Errors
+    /// As all calls that decide: UNAVAILABLE without a snapshot, DEADLINE_EXCEEDED without one as fresh as wanted,
+    /// INVALID_ARGUMENT when the question cannot be read.
+    pub(super) async fn admit(
+        &self,
+        request: Request<pb::AdmitRequest>,
+    ) -> Result<Response<pb::AdmitResponse>, Status> {
+        self.answer(request, |snapshot, request, clock| self.decide_admit(snapshot, request, clock)).await
     }
 
-    async fn check_flow(
+    /// # Errors
+    /// As [`Service::admit`].
+    pub(super) async fn check_flow(
         &self,
         request: Request<pb::CheckFlowRequest>,
-    ) -> Result<Response<pb::CheckFlowResponse>, Status> {
-        self.0.answer(request, decide::check_flow_staged).await
+    ) -> Result<Response<FlowAnswer>, Status> {
+        let decide = |snapshot: &Snapshot, request: &pb::CheckFlowRequest, clock: &mut Clock| {
+            decide::check_flow_in(snapshot, request, Detail::Full, Vec::with_capacity(FLOW_ANSWER), clock)
+        };
+        self.answer(request, decide).await
     }
 
-    async fn authorize(
+    /// # Errors
+    /// As [`Service::admit`].
+    pub(super) async fn authorize(
         &self,
         request: Request<pb::AuthorizeRequest>,
     ) -> Result<Response<pb::AuthorizeResponse>, Status> {
-        self.0.answer(request, decide::authorize_staged).await
+        self.answer(request, decide::authorize_staged).await
     }
 
-    async fn batch_admit(
-        &self,
-        request: Request<pb::BatchAdmitRequest>,
-    ) -> Result<Response<pb::BatchAdmitResponse>, Status> {
-        batch::admit(&self.0, request).await
-    }
-
-    async fn batch_check_flow(
-        &self,
-        request: Request<pb::BatchCheckFlowRequest>,
-    ) -> Result<Response<pb::BatchCheckFlowResponse>, Status> {
-        batch::check_flow(&self.0, request).await
-    }
-
-    type StreamCheckFlowStream =
-        Pin<Box<dyn Stream<Item = Result<pb::StreamCheckFlowResponse, Status>> + Send>>;
-
-    async fn stream_check_flow(
-        &self,
-        request: Request<Streaming<pb::StreamCheckFlowRequest>>,
-    ) -> Result<Response<Self::StreamCheckFlowStream>, Status> {
-        Ok(Response::new(Box::pin(flow_stream::answer(self.0.clone(), request))))
-    }
-
-    async fn get_snapshot(
+    /// # Errors
+    /// When there is no snapshot as fresh as wanted.
+    pub(super) async fn get_snapshot(
         &self,
         request: Request<pb::GetSnapshotRequest>,
     ) -> Result<Response<pb::GetSnapshotResponse>, Status> {
         // Also before the sources have been read: it tells why there is nothing yet.
         let pb::GetSnapshotRequest { consistency } = request.get_ref();
-        self.0.wait(consistency.as_ref(), request.metadata()).await?;
-        Ok(Response::new(super::snapshot::to_response(&self.0.publisher)))
+        self.wait(consistency.as_ref(), request.metadata()).await?;
+        Ok(Response::new(super::snapshot::to_response(&self.publisher)))
     }
 
-    type WatchSnapshotStream = ReceiverStream<Result<pb::SnapshotRevision, Status>>;
-
-    async fn watch_snapshot(
+    /// Each revision, as long as its listener may listen.
+    pub(super) fn watch_snapshot(
         &self,
-        request: Request<pb::WatchSnapshotRequest>,
-    ) -> Result<Response<Self::WatchSnapshotStream>, Status> {
+        request: &Request<pb::WatchSnapshotRequest>,
+    ) -> ReceiverStream<Result<pb::SnapshotRevision, Status>> {
         let standing = request.extensions().get::<Standing>().cloned();
-        let Self(service) = self;
-        Ok(Response::new(revisions::watch(service.publisher.clone(), standing, service.stop.clone())))
+        revisions::watch(self.publisher.clone(), standing, self.stop.clone())
     }
 }

@@ -106,7 +106,9 @@ impl Workers {
             tasks.spawn(serve(socket));
             return;
         };
-        let Some(core) = cores.cores.iter().min_by_key(|core| core.open.load(Ordering::Relaxed)) else { return };
+        let Some(core) = cores.cores.iter().min_by_key(|core| core.open.load(Ordering::Relaxed)) else {
+            return;
+        };
         core.open.fetch_add(1, Ordering::Relaxed);
         let open = Open(core.open.clone());
         let socket = socket.into_std();

@@ -1,0 +1,234 @@
+//! Answers to `CheckFlow`, as they go on the wire.
+//!
+//! They are written straight into bytes, field by field: names of policies are borrowed from the snapshot, and a message
+//! that owns a copy of each would cost more to make and to drop than deciding. Whoever wants the message reads it from
+//! the bytes, so that there is one description of an answer and no second one to disagree with it.
+
+use std::io::Write as _;
+
+use gavel_engine::network::{CompiledPolicy, FlowDecision, Leg, LegReason, RuleTrace};
+use gavel_proto::v1 as pb;
+use prost::Message as _;
+use tonic::Status;
+
+use super::Detail;
+use super::write::{message, number, text};
+
+/// Numbers of the fields that are set once the answer has been decided.
+const REVISION: u32 = 4;
+const STALENESS: u32 = 7;
+const DECISION_ID: u32 = 8;
+
+/// An answer to `CheckFlow`: a `CheckFlowResponse` on the wire, without the revision.
+#[derive(Clone, Debug, Default)]
+pub struct FlowAnswer {
+    allowed: bool,
+    revision: u64,
+    bytes: Vec<u8>,
+}
+
+impl FlowAnswer {
+    /// Writes a decision. `traces`: of each leg every rule that was looked at, if somebody asked for it.
+    pub(super) fn write(
+        decision: &FlowDecision<'_>,
+        traces: &[Vec<RuleTrace>; 2],
+        detail: Detail,
+        revision: u64,
+        mut bytes: Vec<u8>,
+    ) -> Self {
+        let out = &mut bytes;
+        let allowed = decision.allowed();
+        number(out, 1, to_verdict(allowed) as u64);
+        let [egress, ingress] = traces;
+        message(out, 2, |out| leg(out, &decision.egress, egress, detail));
+        message(out, 3, |out| leg(out, &decision.ingress, ingress, detail));
+        if detail == Detail::Full {
+            message(out, 5, |out| reason(out, decision));
+            if decision.unknown_address {
+                text(out, 6, "an end is a pod without a known address, so no ipBlock was held against it");
+            }
+        }
+        Self { allowed, revision, bytes }
+    }
+
+    /// Whether the flow is allowed.
+    pub fn allowed(&self) -> bool {
+        self.allowed
+    }
+
+    /// Revision of the snapshot that answered.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The answer as it goes on the wire among others: revision and staleness are those of the whole.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The answer as it goes on the wire by itself.
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        number(&mut self.bytes, REVISION, self.revision);
+        self.bytes
+    }
+
+    /// The bytes, emptied, as room for the next answer.
+    pub fn into_buffer(mut self) -> Vec<u8> {
+        self.bytes.clear();
+        self.bytes
+    }
+
+    /// Sets how old what the answer was made from is.
+    pub fn set_staleness(&mut self, staleness: &pbjson_types::Duration) {
+        prost::encoding::message::encode(STALENESS, staleness, &mut self.bytes);
+    }
+
+    /// Sets the name by which the decision is found in logs and traces.
+    pub fn set_decision_id(&mut self, id: &str) {
+        text(&mut self.bytes, DECISION_ID, id);
+    }
+
+    /// The answer as a message, revision included.
+    ///
+    /// # Errors
+    /// INTERNAL when what was written cannot be read.
+    pub fn message(&self) -> Result<pb::CheckFlowResponse, Status> {
+        let read = pb::CheckFlowResponse::decode(self.bytes.as_slice());
+        let read =
+            read.map_err(|error| Status::internal(format!("an answer that cannot be read: {error}")))?;
+        Ok(pb::CheckFlowResponse { revision: self.revision, ..read })
+    }
+
+    /// The answer without what [`Detail::Verdict`] leaves out.
+    ///
+    /// # Errors
+    /// As [`FlowAnswer::message`].
+    pub fn without_names(&self) -> Result<Self, Status> {
+        let mut message = self.message()?;
+        for leg in [&mut message.egress, &mut message.ingress].into_iter().flatten() {
+            leg.isolating.clear();
+            leg.allowed_by = None;
+        }
+        message.reason.clear();
+        message.warnings.clear();
+        message.revision = 0;
+        Ok(Self { bytes: message.encode_to_vec(), ..*self })
+    }
+}
+
+fn to_verdict(allowed: bool) -> pb::Verdict {
+    if allowed { pb::Verdict::Allow } else { pb::Verdict::Deny }
+}
+
+/// A `Leg`.
+fn leg(out: &mut Vec<u8>, leg: &Leg<'_>, traces: &[RuleTrace], detail: Detail) {
+    number(out, 1, to_verdict(leg.allowed) as u64);
+    number(out, 2, leg.isolated.into());
+    if detail == Detail::Full {
+        for isolating in leg.isolating() {
+            message(out, 3, |out| policy(out, isolating));
+        }
+        if let Some((index, rule)) = leg.allowed_by() {
+            message(out, 4, |out| {
+                policy_at(out, leg, index);
+                number(out, 2, rule as u64);
+            });
+        }
+    }
+    for &RuleTrace { policy, rule, peer_matched, port_matched } in traces {
+        message(out, 5, |out| {
+            policy_at(out, leg, policy);
+            number(out, 2, rule as u64);
+            number(out, 3, peer_matched.into());
+            number(out, 4, port_matched.into());
+        });
+    }
+    let reason = match leg.reason {
+        LegReason::NotIsolated => pb::LegReason::NotIsolated,
+        LegReason::Rule => pb::LegReason::Rule,
+        LegReason::NoRule => pb::LegReason::NoRule,
+        LegReason::NotAPod => pb::LegReason::NotAPod,
+        LegReason::HostNetwork => pb::LegReason::HostNetwork,
+        LegReason::SelfTraffic => pb::LegReason::SamePod,
+    };
+    number(out, 6, reason as u64);
+}
+
+/// The first field of whatever tells of a rule: the policy, by its place among those that isolate.
+fn policy_at(out: &mut Vec<u8>, leg: &Leg<'_>, index: usize) {
+    if let Some(isolating) = leg.isolating().get(index) {
+        message(out, 1, |out| policy(out, isolating));
+    }
+}
+
+/// A `PolicyRef`.
+fn policy(out: &mut Vec<u8>, policy: &CompiledPolicy) {
+    text(out, 1, "NetworkPolicy");
+    text(out, 2, &policy.namespace);
+    text(out, 3, &policy.name);
+}
+
+/// A direction, in words, and whose it is.
+struct Words {
+    direction: &'static str,
+    end: &'static str,
+}
+
+const EGRESS: Words = Words { direction: "egress", end: "the source" };
+const INGRESS: Words = Words { direction: "ingress", end: "the destination" };
+
+/// The answer in a sentence.
+fn reason(out: &mut Vec<u8>, decision: &FlowDecision<'_>) {
+    let (egress, ingress) = (&decision.egress, &decision.ingress);
+    let is_rule = |leg: &Leg<'_>| leg.reason == LegReason::Rule;
+    // Which legs are told of, and what is between them.
+    let (verdict, of_egress, between, of_ingress) = match (egress.allowed, ingress.allowed) {
+        (false, false) => ("denied: ", true, "; and ", true),
+        (false, true) => ("denied: ", true, "", false),
+        (true, false) => ("denied: ", false, "", true),
+        (true, true) if egress.reason == LegReason::SelfTraffic => ("allowed: ", true, "", false),
+        // Of two legs that allow, a rule says more than that there is none.
+        (true, true) if is_rule(egress) == is_rule(ingress) => ("allowed: ", true, "; ", true),
+        (true, true) => ("allowed: ", is_rule(egress), "", is_rule(ingress)),
+    };
+    out.extend_from_slice(verdict.as_bytes());
+    if of_egress {
+        leg_reason(out, egress, &EGRESS);
+    }
+    out.extend_from_slice(between.as_bytes());
+    if of_ingress {
+        leg_reason(out, ingress, &INGRESS);
+    }
+}
+
+fn leg_reason(out: &mut Vec<u8>, leg: &Leg<'_>, &Words { direction, end }: &Words) {
+    let mut words = |words: &[&str]| words.iter().for_each(|word| out.extend_from_slice(word.as_bytes()));
+    match (leg.reason, leg.allowed_by()) {
+        (LegReason::NotIsolated, _) => words(&["no policy isolates ", end, " for ", direction]),
+        (LegReason::NotAPod, _) => {
+            words(&[end, " is no pod of this cluster, so no policy holds its ", direction]);
+        }
+        (LegReason::HostNetwork, _) => {
+            words(&[end, " is a host-network pod, which no NetworkPolicy holds for ", direction]);
+        }
+        (LegReason::SelfTraffic, _) => words(&["a pod always reaches itself"]),
+        (LegReason::Rule, Some((policy, rule))) => {
+            words(&["NetworkPolicy "]);
+            if let Some(policy) = leg.isolating().get(policy) {
+                words(&[&policy.namespace, "/", &policy.name]);
+            }
+            words(&[" allows the ", direction, " (spec.", direction, "["]);
+            // Writing to memory does not fail.
+            let _ = write!(out, "{rule}])");
+        }
+        (LegReason::Rule | LegReason::NoRule, _) => {
+            let is_one = leg.isolating().len() == 1;
+            words(&[if is_one { "NetworkPolicy" } else { "NetworkPolicies" }]);
+            for (index, policy) in leg.isolating().iter().enumerate() {
+                words(&[if index == 0 { " " } else { ", " }, &policy.namespace, "/", &policy.name]);
+            }
+            let verb = if is_one { " isolates " } else { " isolate " };
+            words(&[verb, end, " for ", direction, ", and no rule allows this"]);
+        }
+    }
+}
