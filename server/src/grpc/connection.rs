@@ -1,8 +1,9 @@
 //! One connection: HTTP/2 with bounded buffers, until it is too old, stuck, or the server stops.
 
+use std::future::poll_fn;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::pin::pin;
-use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::http2;
@@ -61,7 +62,7 @@ pub(super) async fn serve<IO>(
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (io, greeted) = Wire::new(io);
+    let (io, outgoing) = Wire::new(io);
     let (in_flight, ending) = (gate.peer.in_flight.clone(), gate.peer.ending.clone());
     // Found stuck after two periods.
     let period = (gate.shared.request_time / 2).max(Duration::from_millis(1));
@@ -73,12 +74,28 @@ where
     periods.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_greeted = false;
     let mut is_ending = false;
+    let mut is_held_back = false;
     loop {
+        let served = poll_fn(|cx| {
+            let served = connection.as_mut().poll(cx);
+            // Others of its requests are about to be answered: theirs goes along. Only once, and for no longer than
+            // it takes the tasks that are ready to have their turn.
+            if served.is_pending() && !is_held_back && in_flight.any() && outgoing.is_waiting() {
+                is_held_back = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            is_held_back = false;
+            match outgoing.poll_send(cx) {
+                Poll::Ready(Err(_)) => Poll::Ready(()),
+                Poll::Ready(Ok(())) | Poll::Pending => served.map(|_| ()),
+            }
+        });
         tokio::select! {
             // Whatever made it end is its caller's business: a reset, a protocol error, or a good end.
-            _ = connection.as_mut() => return Ok(()),
+            () = served => return Ok(()),
             () = silent.as_mut(), if !is_greeted => {
-                if !greeted.load(Ordering::Relaxed) {
+                if !outgoing.is_greeted() {
                     return Err(Cut::Silent);
                 }
                 is_greeted = true;

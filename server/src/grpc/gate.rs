@@ -20,6 +20,7 @@ use super::calls::Calls;
 use super::deadline;
 use super::ended::Ended;
 use super::peer::{Asker, Identity, Peer, Standing, is_current};
+use super::stuck::Counted;
 use crate::limits::{Budget, Callers, Key, Slot, TooMuch};
 use crate::metrics::{Metrics, Rejection, Rpc};
 use crate::publisher::Publisher;
@@ -91,19 +92,24 @@ impl hyper::service::Service<Request<Incoming>> for Gate {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let gate = self.clone();
-        Box::pin(async move { Ok(gate.pass(request).await) })
+        let asked = Asked::of(request.uri().path());
+        // From here on, and not only once its task has its turn: answers are sent together with those to come.
+        let counted = (!asked.is_long).then(|| self.peer.in_flight.enter());
+        Box::pin(async move { Ok(gate.pass(request, asked, counted).await) })
     }
 }
 
 impl Gate {
-    async fn pass(self, mut request: Request<Incoming>) -> Response<AnswerBody> {
-        let asked = Asked::of(request.uri().path());
+    async fn pass(
+        self,
+        mut request: Request<Incoming>,
+        asked: Asked,
+        counted: Option<Counted>,
+    ) -> Response<AnswerBody> {
         let mut ended = Ended::new(self.shared.metrics.clone(), asked.rpc);
         let (shared, address) = (&self.shared, self.peer.address);
         ended.span = span(&shared.tracing, asked, address, request.uri().path(), request.headers());
-        if !asked.is_long {
-            ended.counted = Some(self.peer.in_flight.enter());
-        }
+        ended.counted = counted;
         // The caller's time includes what it takes to receive the rest of the question.
         let (time, is_the_callers) = self.time(request.headers());
         let until = Instant::now() + time;

@@ -31,6 +31,11 @@ impl InFlight {
         Counted { all: self.clone(), period }
     }
 
+    /// Whether there are any.
+    pub(super) fn any(&self) -> bool {
+        self.counts.iter().any(|count| count.load(Ordering::Relaxed) > 0)
+    }
+
     /// A period ends. True when a request has been in flight for two whole periods.
     pub(super) fn next_period(&self) -> bool {
         let next = self.period.fetch_add(1, Ordering::Relaxed) + 1;
