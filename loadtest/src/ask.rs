@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
+use gavel_loadtest::echo::{Blob, EchoClient};
 use gavel_loadtest::{FlowStream, Load, Pace, Questions, Results, Target, TargetSettings, lines};
 use gavel_proto::v1::AnswerDetail;
 use gavel_tls::ClientFiles;
@@ -23,11 +24,14 @@ pub(crate) struct Run {
     #[arg(long, value_name = "CALL", default_value = "check-flow")]
     call: Call,
     /// Manifests whose pods are asked about; the server has to know them, too
-    #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present = "questions")]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
     manifests: Vec<PathBuf>,
     /// Questions instead, as `generate` writes them: check-flow.jsonl, or admit.jsonl
     #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
     questions: Option<PathBuf>,
+    /// Of --call echo: bytes of each question and of each answer
+    #[arg(long, value_name = "NUMBER", num_args = 2, value_names = ["QUESTION", "ANSWER"], default_values_t = [32, 128])]
+    bytes: Vec<usize>,
     /// So many questions a call, or a message of --stream
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     batch: usize,
@@ -80,6 +84,8 @@ pub(crate) struct Run {
 pub(crate) enum Call {
     CheckFlow,
     Admit,
+    /// Messages of any size, of `gavel-loadtest echo`
+    Echo,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -124,6 +130,9 @@ impl fmt::Display for Answered {
 
 impl Run {
     pub(crate) async fn execute(&self) -> anyhow::Result<Answered> {
+        if let Call::Echo = self.call {
+            return self.echo().await;
+        }
         let batch = self.batch.max(1);
         let questions = self.questions()?;
         let target = self.target().await?;
@@ -154,8 +163,29 @@ impl Run {
         Ok(Answered { results, batch })
     }
 
+    async fn echo(&self) -> anyhow::Result<Answered> {
+        ensure!(
+            self.batch == 1 && !self.stream,
+            "--call echo: one message a call, without --batch and --stream"
+        );
+        let client = EchoClient::connect(&self.server, self.connections).await?;
+        let blob = match self.bytes.as_slice() {
+            [question, answer] => Blob::of_size(*question, *answer),
+            _ => anyhow::bail!("--bytes: two numbers"),
+        };
+        let results = gavel_loadtest::run(self.load()?, move |number| {
+            let (client, blob) = (client.clone(), blob.clone());
+            async move { client.unary(number, blob).await.map(drop).map_err(|status| status.to_string()) }
+        })
+        .await;
+        Ok(Answered { results, batch: 1 })
+    }
+
     fn questions(&self) -> anyhow::Result<Questions> {
+        let has_none = self.manifests.is_empty() && self.questions.is_none();
+        ensure!(!has_none, "what is to be asked? --manifests or --questions");
         match (self.call, &self.questions) {
+            (Call::Echo, _) => anyhow::bail!("an echo is asked nothing"),
             (Call::CheckFlow, Some(file)) => Ok(lines::flows(file)?.into_iter().collect()),
             (Call::Admit, Some(file)) => Ok(lines::admissions(file)?.into_iter().collect()),
             (Call::CheckFlow, None) => Questions::check_flow(&self.manifests),

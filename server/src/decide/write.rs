@@ -1,31 +1,30 @@
 //! Writes protobuf field by field, where a message of prost's would have to own what is only borrowed.
 //! <https://protobuf.dev/programming-guides/encoding/>
 
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+use prost::encoding::{WireType, encode_varint, encoded_len_varint};
 
 /// Writes a number: a boolean, an enumeration, or an unsigned integer. Zero is what is not written, as in proto3.
+#[inline]
 pub(super) fn number(out: &mut Vec<u8>, field: u32, value: u64) {
     if value != 0 {
-        encode_key(field, WireType::Varint, out);
-        encode_varint(value, out);
+        begin(out, field, WireType::Varint, value);
     }
 }
 
 /// Writes a text, unless it is empty, as in proto3.
+#[inline]
 pub(super) fn text(out: &mut Vec<u8>, field: u32, text: &str) {
     if !text.is_empty() {
-        encode_key(field, WireType::LengthDelimited, out);
-        encode_varint(text.len() as u64, out);
+        begin(out, field, WireType::LengthDelimited, text.len() as u64);
         out.extend_from_slice(text.as_bytes());
     }
 }
 
 /// Writes a message, or a text of several parts, whatever it is: `write` writes what is in it.
+#[inline]
 pub(super) fn message(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
-    encode_key(field, WireType::LengthDelimited, out);
-    // Most are short. The length is not known before; room for one byte of it is left.
-    let length_at = out.len();
-    out.push(0);
+    // The length is not known before. Most are short: room for one byte of it is left.
+    begin(out, field, WireType::LengthDelimited, 0);
     let begin = out.len();
     write(out);
     let length = out.len() - begin;
@@ -34,7 +33,21 @@ pub(super) fn message(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec
         out.resize(out.len() + more, 0);
         out.copy_within(begin..begin + length, begin + more);
     }
-    encode_varint(length as u64, &mut &mut out[length_at..]);
+    encode_varint(length as u64, &mut &mut out[begin - 1..]);
+}
+
+/// Writes a field's key, and a number: its value, or its length.
+#[inline]
+fn begin(out: &mut Vec<u8>, field: u32, wire: WireType, number: u64) {
+    let key = u64::from(field) << 3 | wire as u64;
+    match (u8::try_from(key), u8::try_from(number)) {
+        // As nearly all are: each takes one byte.
+        (Ok(key @ ..0x80), Ok(number @ ..0x80)) => out.extend_from_slice(&[key, number]),
+        _ => {
+            encode_varint(key, out);
+            encode_varint(number, out);
+        }
+    }
 }
 
 #[cfg(test)]
