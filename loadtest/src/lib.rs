@@ -7,6 +7,7 @@
 pub mod echo;
 pub mod lines;
 mod load;
+pub mod peers;
 pub mod process;
 mod program;
 mod questions;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gavel_loadtest::echo::{self, Listen, Mode};
-use gavel_loadtest::report;
 use gavel_loadtest::telemetry_cost::{self, TelemetryCost};
+use gavel_loadtest::{peers, report};
 
 /// Asks a server questions about manifests, and tells how long the answers took.
 #[derive(Debug, Parser)]
@@ -31,6 +31,8 @@ enum What {
     Echo(Echo),
     /// Measure everything side by side, and write a report: starts servers and echoes
     Report(Report),
+    /// Compare with others on the same questions: cyclonus, OPA, Kubernetes 1.24, pod-security-admission (needs Go)
+    Peers(Peers),
     /// Measure what a server's telemetry costs: starts servers with and without it, one after the other
     TelemetryCost(Cost),
 }
@@ -65,6 +67,48 @@ struct Report {
     /// Only find out whether everything runs, and answers are right: a few seconds, and no time means anything
     #[arg(long)]
     quick: bool,
+}
+
+#[derive(Debug, Args)]
+struct Peers {
+    /// Folder to write peers.md and peers.json into
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The server's program; else the one beside this program
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// The Go modules: loadtest/peers of this repository
+    #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/peers"))]
+    modules: PathBuf,
+    /// Pairs of windows of each comparison
+    #[arg(long, value_name = "NUMBER", default_value_t = 5)]
+    rounds: usize,
+    /// How long each is asked in a round
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    window_seconds: f64,
+    /// Pods of the cluster
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
+    pods: u32,
+    /// Different questions of each kind, at least 100
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
+    questions: usize,
+}
+
+impl Peers {
+    async fn execute(self) -> anyhow::Result<()> {
+        let table = peers::measure(&peers::Peers {
+            server: beside(self.program)?,
+            modules: self.modules,
+            rounds: self.rounds.max(1),
+            window: Duration::try_from_secs_f64(self.window_seconds).context("--window-seconds")?,
+            pods: self.pods,
+            questions: self.questions.max(100),
+        })
+        .await?;
+        table.write(&self.out)?;
+        print!("{}", table.markdown());
+        Ok(())
+    }
 }
 
 impl Report {
@@ -145,6 +189,7 @@ async fn execute(what: What) -> anyhow::Result<bool> {
         }
         What::Echo(_) => anyhow::bail!("an echo is not served within a runtime"),
         What::Report(command) => command.execute().await.map(|()| true),
+        What::Peers(command) => command.execute().await.map(|()| true),
         What::Generate(command) => command.execute().map(|()| true),
         What::TelemetryCost(Cost { program, pairs, window_seconds, output }) => {
             let program = beside(program)?;

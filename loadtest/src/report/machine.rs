@@ -5,7 +5,7 @@ use std::process::Command;
 use super::figures::Machine;
 
 /// This machine; what it does not tell is `unknown`.
-pub(super) fn machine() -> Machine {
+pub(crate) fn machine() -> Machine {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let processors = read("/proc/cpuinfo");
     let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));

@@ -7,14 +7,14 @@ mod changes;
 mod claims;
 mod contest;
 mod decoding;
-mod figures;
-mod machine;
+pub(crate) mod figures;
+pub(crate) mod machine;
 mod markdown;
 mod plot;
 mod readers;
 mod right;
 mod scale;
-mod servers;
+pub(crate) mod servers;
 mod tail;
 #[cfg(test)]
 mod tests;

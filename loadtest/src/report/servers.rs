@@ -16,26 +16,26 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The programs, and where their files go.
 #[derive(Clone, Debug)]
-pub(super) struct Programs {
-    pub(super) server: PathBuf,
+pub(crate) struct Programs {
+    pub(crate) server: PathBuf,
     /// This program, for the echo.
-    pub(super) loadtest: PathBuf,
+    pub(crate) loadtest: PathBuf,
     /// Sockets and logs.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 /// A server or an echo that runs.
-pub(super) struct Served {
+pub(crate) struct Served {
     program: Program,
     tcp: String,
     unix: String,
     /// From its start until it answered.
-    pub(super) ready: Duration,
+    pub(crate) ready: Duration,
 }
 
 impl Programs {
     /// The runtime modes that the server has; none of its own: the one of every tokio program.
-    pub(super) fn modes(&self) -> anyhow::Result<Vec<Option<&'static str>>> {
+    pub(crate) fn modes(&self) -> anyhow::Result<Vec<Option<&'static str>>> {
         let help = std::process::Command::new(&self.server).arg("--help").output();
         let help = help.with_context(|| format!("cannot start {}", self.server.display()))?;
         let has_modes = String::from_utf8_lossy(&help.stdout).contains("--runtime");
@@ -43,12 +43,12 @@ impl Programs {
     }
 
     /// A server of manifests.
-    pub(super) async fn manifests(&self, mode: Option<&str>, manifests: &Path) -> anyhow::Result<Served> {
+    pub(crate) async fn manifests(&self, mode: Option<&str>, manifests: &Path) -> anyhow::Result<Served> {
         self.gavel(mode, &[format!("--manifests={}", manifests.display())]).await
     }
 
     /// A server with these flags, as soon as it has a snapshot.
-    pub(super) async fn gavel(&self, mode: Option<&str>, flags: &[String]) -> anyhow::Result<Served> {
+    pub(crate) async fn gavel(&self, mode: Option<&str>, flags: &[String]) -> anyhow::Result<Served> {
         let (tcp, unix) = self.addresses()?;
         let mut arguments = vec![
             format!("--listen={tcp}"),
@@ -82,7 +82,7 @@ impl Programs {
     }
 
     /// An echo.
-    pub(super) async fn echo(&self, mode: Option<&str>) -> anyhow::Result<Served> {
+    pub(crate) async fn echo(&self, mode: Option<&str>) -> anyhow::Result<Served> {
         let (tcp, unix) = self.addresses()?;
         let mut arguments = vec!["echo".to_owned(), format!("--listen={tcp}"), format!("--listen={unix}")];
         arguments.extend(mode.map(|mode| format!("--runtime={mode}")));
@@ -102,12 +102,12 @@ impl Programs {
 
 impl Served {
     /// Connections to it, by TCP or by its unix socket.
-    pub(super) async fn target(&self, is_unix: bool) -> anyhow::Result<Target> {
+    pub(crate) async fn target(&self, is_unix: bool) -> anyhow::Result<Target> {
         Target::connect(&settings(self.address(is_unix))).await
     }
 
     /// Connections to an echo.
-    pub(super) async fn echo(&self, is_unix: bool) -> anyhow::Result<EchoClient> {
+    pub(crate) async fn echo(&self, is_unix: bool) -> anyhow::Result<EchoClient> {
         EchoClient::connect(self.address(is_unix), CONNECTIONS).await
     }
 
@@ -115,20 +115,20 @@ impl Served {
         if is_unix { &self.unix } else { &self.tcp }
     }
 
-    pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         self.program.cpu()
     }
 
-    pub(super) fn resident(&self) -> anyhow::Result<u64> {
+    pub(crate) fn resident(&self) -> anyhow::Result<u64> {
         process::resident(self.program.pid()?)
     }
 
-    pub(super) fn peak(&self) -> anyhow::Result<u64> {
+    pub(crate) fn peak(&self) -> anyhow::Result<u64> {
         process::peak(self.program.pid()?)
     }
 
     /// Has it end.
-    pub(super) async fn stop(self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.program.stop().await.map(drop)
     }
 }

@@ -9,6 +9,7 @@
 #![allow(missing_docs, reason = "a benchmark has no interface")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark tells what it found")]
 
+mod admission;
 mod cluster;
 
 use std::collections::BTreeMap;
@@ -18,26 +19,38 @@ use std::net::IpAddr;
 use std::process::{Command, ExitCode};
 
 use cluster::Cluster;
+use gavel_engine::admission::AdmitRequest;
 use gavel_engine::network::{End, FlowRequest};
 use gavel_engine::object::Protocol;
+use gavel_engine::rbac::{Action, User};
 use gavel_engine::{Change, Snapshot};
 
-const SCENARIOS: [&str; 5] =
-    ["check_flow_1000", "check_flow_10000", "change_pod_1000", "change_pod_10000", "build_1000"];
+/// Each with how many operations it does, and how.
+const SCENARIOS: [(&str, u64, fn()); 12] = [
+    ("check_flow_1000", QUESTIONS, || check_flow(1_000)),
+    ("check_flow_10000", QUESTIONS, || check_flow(10_000)),
+    ("check_flow_100000", QUESTIONS, || check_flow(100_000)),
+    ("admit_json_10", ADMISSIONS, || admit_json(10)),
+    ("admit_json_1000", ADMISSIONS, || admit_json(1_000)),
+    ("admit_decoded_10", ADMISSIONS, || admit_decoded(10)),
+    ("admit_decoded_1000", ADMISSIONS, || admit_decoded(1_000)),
+    ("authorize_100", ADMISSIONS, || authorize(10)),
+    ("authorize_10000", ADMISSIONS, || authorize(1_000)),
+    ("change_pod_1000", CHANGES, || change_pod(1_000)),
+    ("change_pod_10000", CHANGES, || change_pod(10_000)),
+    ("build_1000", 1, || build(1_000)),
+];
 /// Hash seeds and addresses are different in every process, so counts are, a little.
 const TOLERANCE: f64 = 0.05;
 const QUESTIONS: u64 = 4_096;
+const ADMISSIONS: u64 = 500;
 const CHANGES: u64 = 256;
 
 fn main() -> ExitCode {
     let asked = std::env::args().nth(1).unwrap_or_default();
-    match asked.as_str() {
-        "check_flow_1000" => check_flow(1_000),
-        "check_flow_10000" => check_flow(10_000),
-        "change_pod_1000" => change_pod(1_000),
-        "change_pod_10000" => change_pod(10_000),
-        "build_1000" => build(1_000),
-        _ => {
+    match SCENARIOS.iter().find(|(scenario, ..)| *scenario == asked) {
+        Some((_, _, run)) => run(),
+        None => {
             return check(asked == "--write").unwrap_or_else(|error| {
                 eprintln!("{error}");
                 ExitCode::FAILURE
@@ -60,6 +73,50 @@ fn measured_check_flow(snapshot: &Snapshot, questions: &[(IpAddr, IpAddr)]) -> u
         snapshot.check_flow(&request).is_ok_and(|decision| decision.allowed())
     };
     questions.iter().filter(allowed).count()
+}
+
+fn admit_json(policies: u32) {
+    let (snapshot, questions) = admission::admissions(policies, ADMISSIONS as usize);
+    let asked = questions.iter().map(admission::Question::json).collect();
+    assert!(black_box(measured_admit(&snapshot, asked)) > 0, "somebody is admitted");
+}
+
+fn admit_decoded(policies: u32) {
+    let (snapshot, questions) = admission::admissions(policies, ADMISSIONS as usize);
+    let asked = questions.iter().map(admission::Question::decoded).collect();
+    assert!(black_box(measured_admit(&snapshot, asked)) > 0, "somebody is admitted");
+}
+
+#[inline(never)]
+fn measured_admit(snapshot: &Snapshot, asked: Vec<AdmitRequest<'_>>) -> usize {
+    asked
+        .into_iter()
+        .filter_map(|asked| snapshot.admit(asked).ok())
+        .filter(|decision| decision.allowed)
+        .count()
+}
+
+/// Ten times as many bindings as policies.
+fn authorize(policies: u32) {
+    let (snapshot, questions) = admission::admissions(policies, ADMISSIONS as usize);
+    let asked: Vec<_> = questions.iter().map(|asked| (&asked.user, &*asked.namespace)).collect();
+    black_box(measured_authorize(&snapshot, &asked));
+}
+
+#[inline(never)]
+fn measured_authorize(snapshot: &Snapshot, asked: &[(&User, &str)]) -> usize {
+    let may = |(user, namespace): &&(&User, &str)| {
+        let action = Action::Resource {
+            verb: "use",
+            namespace,
+            api_group: "policy",
+            resource: "podsecuritypolicies",
+            subresource: "",
+            name: "psp-00001-restricted",
+        };
+        snapshot.authorize(user, &action).grant.is_some()
+    };
+    asked.iter().filter(may).count()
 }
 
 fn change_pod(pods: u32) {
@@ -88,19 +145,11 @@ fn measured_build(changes: Vec<Change>) -> Snapshot {
     Snapshot::empty().apply(changes)
 }
 
-/// What is counted is divided by this.
-fn operations(scenario: &str) -> u64 {
-    match scenario.split('_').next() {
-        Some("check") => QUESTIONS,
-        Some("change") => CHANGES,
-        _ => 1,
-    }
-}
-
 fn check(write: bool) -> Result<ExitCode, Box<dyn Error>> {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
     let rustc = String::from_utf8(Command::new("rustc").arg("--version").output()?.stdout)?;
-    let counts = SCENARIOS.into_iter().map(|scenario| Ok((scenario, count(scenario)?)));
+    let counts =
+        SCENARIOS.iter().map(|(scenario, operations, _)| Ok((*scenario, count(scenario, *operations)?)));
     let counts = counts.collect::<Result<BTreeMap<_, _>, Box<dyn Error>>>()?;
     if write {
         let lines: String = counts.iter().map(|(scenario, count)| format!("{scenario} {count}\n")).collect();
@@ -131,7 +180,7 @@ fn check(write: bool) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// Instructions of one operation.
-fn count(scenario: &str) -> Result<u64, Box<dyn Error>> {
+fn count(scenario: &str, operations: u64) -> Result<u64, Box<dyn Error>> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--toggle-collect=*measured_*", "--callgrind-out-file=/dev/null"])
         .arg(std::env::current_exe()?)
@@ -141,5 +190,5 @@ fn count(scenario: &str) -> Result<u64, Box<dyn Error>> {
     let said = String::from_utf8_lossy(&output.stderr);
     let collected = said.lines().find_map(|line| line.split("Collected :").nth(1));
     let collected = collected.ok_or(format!("valgrind counted nothing of {scenario}:\n{said}"))?;
-    Ok(collected.trim().parse::<u64>()? / operations(scenario))
+    Ok(collected.trim().parse::<u64>()? / operations)
 }

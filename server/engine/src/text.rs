@@ -1,31 +1,57 @@
 //! Texts as Go writes them: Kubernetes' messages are built with its formatting.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// Go's `%q`: `strconv.Quote`.
 pub(crate) fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\u{7}' => quoted.push_str("\\a"),
-            '\u{8}' => quoted.push_str("\\b"),
-            '\u{c}' => quoted.push_str("\\f"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '\u{b}' => quoted.push_str("\\v"),
-            // Writing to a String cannot fail.
-            c if c.is_ascii_control() => drop(write!(quoted, "\\x{:02x}", c as u32)),
-            c if is_printable(c) => quoted.push(c),
-            c if (c as u32) < 0x1_0000 => drop(write!(quoted, "\\u{:04x}", c as u32)),
-            c => drop(write!(quoted, "\\U{:08x}", c as u32)),
-        }
-    }
-    quoted.push('"');
+    // Writing to a String cannot fail.
+    let _ = write!(quoted, "{}", Quoted(text));
     quoted
+}
+
+/// The same, to be written when somebody reads it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quoted<'a>(pub &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for c in self.0.chars() {
+            match c {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                '\u{7}' => f.write_str("\\a")?,
+                '\u{8}' => f.write_str("\\b")?,
+                '\u{c}' => f.write_str("\\f")?,
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                '\t' => f.write_str("\\t")?,
+                '\u{b}' => f.write_str("\\v")?,
+                c if c.is_ascii_control() => write!(f, "\\x{:02x}", c as u32)?,
+                c if is_printable(c) => f.write_char(c)?,
+                c if (c as u32) < 0x1_0000 => write!(f, "\\u{:04x}", c as u32)?,
+                c => write!(f, "\\U{:08x}", c as u32)?,
+            }
+        }
+        f.write_char('"')
+    }
+}
+
+/// Texts with something between them, to be written when somebody reads it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Joined<'a, T>(pub &'a [T], pub &'static str);
+
+impl<T: AsRef<str>> fmt::Display for Joined<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, text) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(self.1)?;
+            }
+            f.write_str(text.as_ref())?;
+        }
+        Ok(())
+    }
 }
 
 /// Go's `strconv.IsPrint`: letters, marks, numbers, punctuation, symbols, and of all spaces the ASCII one.

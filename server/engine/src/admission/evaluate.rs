@@ -25,10 +25,19 @@ pub(super) fn evaluate<'p>(
     pod: &PodView<'_>,
     spec: &Spec<'_>,
 ) -> Evaluation<'p> {
-    let mut merged = Merged { pod, spec, overlay: Overlay::none(spec.all_containers().count()) };
-    fill_in(policy, &mut merged);
-    let violations = check(name, policy, &merged);
+    let merged = filled_in(policy, pod, spec);
+    let violations = check(Violations::of(name), policy, &merged).into_found();
     Evaluation { overlay: merged.overlay, violations }
+}
+
+/// What a policy fills in, if it then admits the pod: [`evaluate`] for whom nobody asks what it objects to.
+pub(super) fn admits<'p>(
+    policy: &'p CompiledPolicy,
+    pod: &PodView<'_>,
+    spec: &Spec<'_>,
+) -> Option<Overlay<'p>> {
+    let merged = filled_in(policy, pod, spec);
+    (!check(Violations::any(), policy, &merged).objects()).then_some(merged.overlay)
 }
 
 /// Checks the pod as it is, with nothing filled in: tells what a policy would have to change, in its own words.
@@ -38,11 +47,18 @@ pub(super) fn check_as_is(
     pod: &PodView<'_>,
     spec: &Spec<'_>,
 ) -> Vec<Violation> {
-    check(name, policy, &Merged { pod, spec, overlay: Overlay::none(spec.all_containers().count()) })
+    let as_is = Merged { pod, spec, overlay: Overlay::none(spec.all_containers().count()) };
+    check(Violations::of(name), policy, &as_is).into_found()
 }
 
 /// `MutatePod`, control by control in its order: later ones look at what earlier ones filled in.
-fn fill_in<'p>(policy: &'p CompiledPolicy, pod: &mut Merged<'_, '_, 'p>) {
+fn filled_in<'v, 'a, 'p>(
+    policy: &'p CompiledPolicy,
+    pod: &'v PodView<'a>,
+    spec: &'v Spec<'a>,
+) -> Merged<'v, 'a, 'p> {
+    let mut merged = Merged { pod, spec, overlay: Overlay::none(spec.all_containers().count()) };
+    let pod = &mut merged;
     groups::default_pod(&policy.supplemental_groups, &policy.fs_group, pod);
     se_linux::default(policy.se_linux.as_ref(), pod);
     seccomp::default(&policy.seccomp, pod);
@@ -52,14 +68,14 @@ fn fill_in<'p>(policy: &'p CompiledPolicy, pod: &mut Merged<'_, '_, 'p>) {
         groups::default_container(&policy.run_as_group, index, container, pod);
         app_armor::default(&policy.app_armor, container, pod);
         user::default_non_root(&policy.run_as_user, index, container, pod);
-        capabilities::default(&policy.spec, index, container, pod);
+        capabilities::default(policy, index, container, pod);
         privileges::default(policy, index, container, pod);
     }
+    merged
 }
 
 /// `ValidatePod`, control by control in its order, which is that of the messages.
-fn check(name: &str, policy: &CompiledPolicy, pod: &Merged<'_, '_, '_>) -> Vec<Violation> {
-    let mut found = Violations::of(name);
+fn check<'n>(mut found: Violations<'n>, policy: &CompiledPolicy, pod: &Merged<'_, '_, '_>) -> Violations<'n> {
     let spec = &policy.spec;
     groups::check_fs_group(&policy.fs_group, pod, &mut found);
     groups::check_supplemental_groups(&policy.supplemental_groups, pod, &mut found);
@@ -75,6 +91,9 @@ fn check(name: &str, policy: &CompiledPolicy, pod: &Merged<'_, '_, '_>) -> Vec<V
     volumes::check(spec, pod, &mut found);
     runtime_class::check(spec.runtime_class.as_ref(), pod, &mut found);
     for (index, (place, container)) in pod.spec.all_containers().enumerate() {
+        if found.is_settled() {
+            break;
+        }
         user::check(&policy.run_as_user, place, index, container, pod, &mut found);
         groups::check_container(&policy.run_as_group, place, index, container, pod, &mut found);
         let owner = format_args!("{place}.securityContext");
@@ -88,5 +107,5 @@ fn check(name: &str, policy: &CompiledPolicy, pod: &Merged<'_, '_, '_>) -> Vec<V
         privileges::check_read_only_root(spec, place, index, container, pod, &mut found);
         privileges::check_escalation(policy, place, index, container, pod, &mut found);
     }
-    found.into_found()
+    found
 }

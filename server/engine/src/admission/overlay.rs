@@ -1,6 +1,7 @@
 //! What a policy fills into a pod, kept beside it: the pod itself is shared by all policies that are tried.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -30,7 +31,7 @@ pub(super) struct ContainerOverlay {
     pub run_as_non_root: Option<bool>,
     pub read_only_root_filesystem: Option<bool>,
     pub allow_privilege_escalation: Option<bool>,
-    pub capabilities: Option<CapabilityLists>,
+    pub capabilities: Option<Arc<CapabilityLists>>,
 }
 
 /// Capabilities, sorted. An empty list is left out, as Go's nil.
@@ -101,9 +102,10 @@ impl ContainerOverlay {
             self.read_only_root_filesystem.or(context.read_only_root_filesystem);
         context.allow_privilege_escalation =
             self.allow_privilege_escalation.or(context.allow_privilege_escalation);
-        if let Some(CapabilityLists { add, drop }) = self.capabilities {
-            let list = |names: Vec<String>| {
-                (!names.is_empty()).then(|| names.into_iter().map(Into::into).collect::<Vec<_>>())
+        if let Some(lists) = self.capabilities {
+            let CapabilityLists { add, drop } = &*lists;
+            let list = |names: &[String]| {
+                (!names.is_empty()).then(|| names.iter().map(|name| name.clone().into()).collect())
             };
             context.capabilities = Some(Capabilities { add: list(add), drop: list(drop) });
         }

@@ -22,7 +22,7 @@ pub(super) fn patch(
     chosen: Option<&str>,
     sets_seccomp_fields: bool,
 ) -> Vec<PatchOperation> {
-    let mut patch = Patch(Vec::new());
+    let mut patch = Patch(Vec::with_capacity(8));
     let named = chosen
         .filter(|name| pod.annotations().and_then(|annotations| annotations.get(CHOSEN)) != Some(*name));
     let annotations = overlay.annotations.iter().map(|(key, value)| (key.as_str(), value.as_ref()));
@@ -74,8 +74,7 @@ impl Patch {
                 self.parent(pod.annotations().is_some(), "/metadata/annotations");
                 made = true;
             }
-            let key = key.replace('~', "~0").replace('/', "~1");
-            self.add(format!("/metadata/annotations/{key}"), json!(value));
+            self.add(annotation_path(key), Value::String(value.to_owned()));
         }
     }
 
@@ -118,14 +117,29 @@ impl Patch {
             ("runAsNonRoot", run_as_non_root.map(|yes| json!(yes))),
             ("readOnlyRootFilesystem", read_only_root_filesystem.map(|yes| json!(yes))),
             ("allowPrivilegeEscalation", allow_privilege_escalation.map(|yes| json!(yes))),
-            ("capabilities", capabilities.as_ref().map(capability_lists)),
+            ("capabilities", capabilities.as_deref().map(capability_lists)),
         ];
         for (field, value) in fields {
             if let Some(value) = value {
-                self.add(format!("{context}/{field}"), value);
+                self.add([&context, "/", field].concat(), value);
             }
         }
     }
+}
+
+/// `~` and `/` of the key as RFC 6901 has them.
+fn annotation_path(key: &str) -> String {
+    const PARENT: &str = "/metadata/annotations/";
+    let mut path = String::with_capacity(PARENT.len() + key.len() + 4);
+    path.push_str(PARENT);
+    for c in key.chars() {
+        match c {
+            '~' => path.push_str("~0"),
+            '/' => path.push_str("~1"),
+            c => path.push(c),
+        }
+    }
+    path
 }
 
 fn seccomp_profile(profile: &Profile<'_>) -> Value {
@@ -140,7 +154,8 @@ fn capability_lists(lists: &CapabilityLists) -> Value {
     let mut fields = serde_json::Map::new();
     for (field, names) in [("add", &lists.add), ("drop", &lists.drop)] {
         if !names.is_empty() {
-            fields.insert(field.to_owned(), json!(names));
+            let names = names.iter().map(|name| Value::String(name.clone()));
+            fields.insert(field.to_owned(), names.collect());
         }
     }
     Value::Object(fields)

@@ -3,7 +3,10 @@
 //! From `pkg/security/podsecuritypolicy/factory.go`: a policy whose strategies cannot be built is skipped silently by
 //! Kubernetes; here it is told of.
 
-use super::controls::{AppArmor, Seccomp, UserRule, groups::GroupRule};
+use std::sync::Arc;
+
+use super::controls::{AppArmor, Seccomp, UserRule, capabilities, groups::GroupRule};
+use super::overlay::CapabilityLists;
 use crate::object::PodSecurityPolicy;
 use crate::object::pod_security_policy::{PodSecurityPolicySpec, SeLinuxOptions};
 
@@ -20,6 +23,8 @@ pub(super) struct CompiledPolicy {
     pub app_armor: AppArmor,
     pub seccomp: Seccomp,
     pub allow_privilege_escalation: bool,
+    /// What containers that have no capabilities get.
+    pub capabilities_of_none: Option<Arc<CapabilityLists>>,
 }
 
 /// Builds the strategies of a policy.
@@ -58,6 +63,7 @@ pub(super) fn build(policy: &PodSecurityPolicy) -> Result<CompiledPolicy, String
                 app_armor: AppArmor::read(&policy.annotations),
                 seccomp: Seccomp::read(&policy.annotations),
                 allow_privilege_escalation: spec.allow_privilege_escalation.unwrap_or(true),
+                capabilities_of_none: capabilities::of_none(spec),
             })
         }
         _ => Err(errors.join(", ")),

@@ -4,10 +4,13 @@
 //! Kubernetes evaluates every policy and asks RBAC afterwards. Errors of policies that one may not use stay hidden, and
 //! their approval does not count, so that only those need evaluating that the requester may use.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::controls::seccomp;
-use super::evaluate::{check_as_is, evaluate};
+use super::evaluate::{admits, check_as_is, evaluate};
 use super::index::Index;
 use super::ledger::{Won, ledger};
 use super::overlay::Overlay;
@@ -61,8 +64,8 @@ pub(super) fn admit(
     let request = Question { namespace, name, user, explain, sets_seccomp_fields };
     let asker = Asker::new(index, rbac, request, &pod);
     let mutated = if operation == Operation::Create && phase != Phase::Validate {
-        let outcome = asker.try_policies(&pod, true);
-        let decision = asker.mutated(&pod, &outcome);
+        let mut outcome = asker.try_policies(&pod, true);
+        let decision = asker.mutated(&pod, &mut outcome);
         match outcome.won {
             Some(win) if phase == Phase::MutateAndValidate => {
                 let name = win.name.to_string();
@@ -76,8 +79,8 @@ pub(super) fn admit(
     } else {
         None
     };
-    let outcome = asker.try_policies(&pod, false);
-    Ok(asker.validated(&pod, &outcome, mutated))
+    let mut outcome = asker.try_policies(&pod, false);
+    Ok(asker.validated(&pod, &mut outcome, mutated))
 }
 
 /// Everything that stays the same for one request.
@@ -121,22 +124,28 @@ impl<'r> Asker<'r> {
         let mut tried = Tried { won: None, violations: Vec::new(), passed_over: Vec::new(), usable: 0 };
         let Some(spec) = &pod.spec else { return tried };
         let hint = if may_change { "" } else { pod.annotation(CHOSEN) };
+        let mut objecting: SmallVec<[_; 8]> = SmallVec::new();
         for (name, policy) in self.in_order(hint) {
             tried.usable += 1;
-            let evaluation = evaluate(name, policy, pod, spec);
-            if !evaluation.violations.is_empty() {
-                tried.violations.extend(evaluation.violations);
-            } else if evaluation.overlay.is_empty() {
-                tried.won = Some(Win { name, overlay: evaluation.overlay });
-                return tried;
-            } else if !may_change {
-                tried.passed_over.push((name, policy));
-            } else if tried.won.is_none() {
-                tried.won = Some(Win { name, overlay: evaluation.overlay });
+            match admits(policy, pod, spec) {
+                None => objecting.push((name, policy)),
+                Some(overlay) if overlay.is_empty() => {
+                    tried.won = Some(Win { name, overlay });
+                    return tried;
+                }
+                Some(_) if !may_change => tried.passed_over.push((name, policy)),
+                Some(overlay) if tried.won.is_none() => tried.won = Some(Win { name, overlay }),
+                Some(_) => {}
             }
         }
-        // Kubernetes leaves the order open; here it is that of the names, also where a hint was tried first.
-        tried.violations.sort_by(|one, other| one.policy.cmp(&other.policy));
+        if tried.won.is_none() {
+            // Kubernetes leaves the order open; here it is that of the names, also where a hint was tried first.
+            objecting.sort_by_key(|(name, _)| *name);
+            let violations = |(name, policy): &(&'r Arc<str>, &'r CompiledPolicy)| {
+                evaluate(name, policy, pod, spec).violations
+            };
+            tried.violations = objecting.iter().flat_map(violations).collect();
+        }
         tried
     }
 
@@ -144,16 +153,17 @@ impl<'r> Asker<'r> {
     fn in_order(&self, hint: &str) -> impl Iterator<Item = (&'r Arc<str>, &'r CompiledPolicy)> {
         let ready = |(name, policy): (&'r Arc<str>, &'r Arc<CompiledPolicy>)| (name, &**policy);
         let policies = self.index.policies();
-        let names: Vec<(&'r Arc<str>, &'r CompiledPolicy)> = if self.usable.is_everything() {
+        let mut names: SmallVec<[(&'r Arc<str>, &'r CompiledPolicy); 8]> = if self.usable.is_everything() {
             policies.iter().map(ready).collect()
         } else {
             self.usable.names().filter_map(|name| policies.get_key_value(name)).map(ready).collect()
         };
-        let (hinted, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|(name, _)| ***name == *hint);
-        hinted.into_iter().chain(others)
+        let hinted = names.iter().position(|(name, _)| ***name == *hint);
+        let first = hinted.map(|position| names.remove(position));
+        first.into_iter().chain(names)
     }
 
-    fn mutated(&self, pod: &PodView<'_>, tried: &Tried<'_>) -> Decision {
+    fn mutated(&self, pod: &PodView<'_>, tried: &mut Tried<'_>) -> Decision {
         let (Some(win), Some(spec)) = (&tried.won, &pod.spec) else {
             return self.refused(pod, tried, Phase::Mutate);
         };
@@ -169,7 +179,7 @@ impl<'r> Asker<'r> {
     }
 
     /// The answer of the validate phase, on top of that of the mutate phase where there was one.
-    fn validated(&self, pod: &PodView<'_>, tried: &Tried<'_>, mutated: Option<Decision>) -> Decision {
+    fn validated(&self, pod: &PodView<'_>, tried: &mut Tried<'_>, mutated: Option<Decision>) -> Decision {
         let Some(win) = &tried.won else {
             let refused = self.refused(pod, tried, Phase::Validate);
             let admit = mutated.and_then(|decision| decision.mutating_policy);
@@ -193,7 +203,7 @@ impl<'r> Asker<'r> {
         }
     }
 
-    fn refused(&self, pod: &PodView<'_>, tried: &Tried<'_>, phase: Phase) -> Decision {
+    fn refused(&self, pod: &PodView<'_>, tried: &mut Tried<'_>, phase: Phase) -> Decision {
         let requester = Requester {
             namespace: self.request.namespace,
             service_account: pod.spec.as_ref().map_or("", |spec| &*spec.service_account_name),
@@ -204,7 +214,6 @@ impl<'r> Asker<'r> {
         let (reason, what) = if self.index.policies().is_empty() {
             (Reason::NoPolicies, "no providers available to validate pod request".to_owned())
         } else {
-            let errors: Vec<String> = tried.violations.iter().map(ToString::to_string).collect();
             let verb = if phase == Phase::Mutate { "admit" } else { "validate" };
             let reason = if tried.usable == 0 {
                 let granted: Vec<String> = self.usable.names().map(str::to_owned).collect();
@@ -224,12 +233,18 @@ impl<'r> Asker<'r> {
                     unmet.extend(check_as_is(name, policy, pod, spec));
                 }
             }
-            (reason, format!("unable to {verb} pod: [{}]", errors.join(" ")))
+            let mut what = format!("unable to {verb} pod: [");
+            for (index, violation) in tried.violations.iter().enumerate() {
+                // Writing to a String cannot fail.
+                let _ = write!(what, "{}{violation}", if index > 0 { " " } else { "" });
+            }
+            what.push(']');
+            (reason, what)
         };
         let hint = if phase == Phase::Mutate { "" } else { pod.annotation(CHOSEN) };
         Decision {
             message: format!("pods {} is forbidden: PodSecurityPolicy: {what}", quote(self.name(pod))),
-            violations: tried.violations.clone(),
+            violations: std::mem::take(&mut tried.violations),
             unmet,
             warnings,
             ledger: self.ledger(pod, hint, Won::Nobody { usable: tried.usable }),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::aggregate;
 use super::service_account_user_name;
+use super::subject::{BySubject, SubjectKey, subjects_of};
 use super::use_grants::{UseSet, UseTable};
 use crate::object::{Binding, Change, Kind, Object, ObjectKey, PolicyRule, Role, Subject};
 
@@ -19,7 +20,7 @@ pub struct Index {
     /// All bindings, ClusterRoleBindings under the empty namespace.
     bindings: imbl::OrdMap<BindingKey, Arc<Binding>>,
     /// The bindings that name a subject, in the order of their names.
-    by_subject: imbl::OrdMap<SubjectKey, Arc<Vec<BindingKey>>>,
+    by_subject: BySubject<Arc<Vec<BindingKey>>>,
     /// The bindings that refer to a role, whether it exists or not.
     by_role: imbl::OrdMap<RoleKey, Arc<Vec<BindingKey>>>,
     /// Which PodSecurityPolicies a subject may use.
@@ -32,16 +33,6 @@ pub struct Index {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BindingKey {
     pub namespace: Arc<str>,
-    pub name: Arc<str>,
-}
-
-/// A user or group as named by bindings of one namespace (empty: by ClusterRoleBindings).
-///
-/// A service account is the user it authenticates as: `MatchesUsername` of `k8s.io/apiserver` compares just that.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SubjectKey {
-    pub namespace: Arc<str>,
-    pub is_group: bool,
     pub name: Arc<str>,
 }
 
@@ -218,7 +209,7 @@ impl Index {
         namespace: &str,
     ) -> impl Iterator<Item = (&BindingKey, &Arc<Binding>)> {
         let mut keys: Vec<&BindingKey> = subjects_of(user, namespace)
-            .filter_map(|subject| self.by_subject.get(&subject))
+            .filter_map(|subject| self.by_subject.get(subject.key()))
             .flat_map(|keys| keys.iter())
             .collect();
         keys.sort_unstable();
@@ -240,14 +231,6 @@ impl Index {
     pub(super) fn service_account_exists(&self, namespace: &str, name: &str) -> bool {
         name == "default" || self.service_accounts.contains(&(namespace.into(), name.into()))
     }
-}
-
-/// The keys under which a user's bindings are found: the user, and each of its groups.
-pub(super) fn subjects_of(user: &super::User, namespace: &str) -> impl Iterator<Item = SubjectKey> {
-    let namespace: Arc<str> = namespace.into();
-    std::iter::once((false, user.name.as_str()))
-        .chain(user.groups.iter().map(|group| (true, group.as_str())))
-        .map(move |(is_group, name)| SubjectKey { namespace: namespace.clone(), is_group, name: name.into() })
 }
 
 /// The users and groups that a binding names (`appliesToUser`). Of other kinds of subject nobody is meant.

@@ -6,6 +6,7 @@
 //! - [`index`] keeps the objects and finds a subject's bindings;
 //! - [`rules`] tells whether a rule covers an action;
 //! - [`aggregate`] fills in aggregated ClusterRoles, as the controller manager does;
+//! - [`subject`] is whom bindings name, and how they are found;
 //! - [`use_grants`] answers the question PodSecurityPolicy asks: which policies may somebody `use`?
 //! - [`hints`] tells what comes nearest when the answer is: none.
 
@@ -14,6 +15,7 @@ mod authorize;
 mod hints;
 mod index;
 mod rules;
+mod subject;
 mod use_grants;
 
 #[cfg(test)]

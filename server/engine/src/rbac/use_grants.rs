@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::index::{Index, SubjectKey, subjects_of};
+use super::index::Index;
+use super::subject::{BySubject, SubjectKey, subjects_of};
 use super::{Action, Grant, User};
 use crate::object::PolicyRule;
 use crate::object::pod_security_policy::CRD_GROUP;
@@ -78,7 +79,7 @@ fn use_action<'a>(namespace: &'a str, policy: &'a str, api_group: &'a str) -> Ac
 /// [`UseSet`]s by subject; subjects that may use nothing are left out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UseTable {
-    sets: imbl::OrdMap<SubjectKey, Arc<UseSet>>,
+    sets: BySubject<Arc<UseSet>>,
 }
 
 impl UseTable {
@@ -139,7 +140,7 @@ impl Index {
         let scopes = std::iter::once("").chain((!namespace.is_empty()).then_some(namespace));
         let sets: SmallVec<[Arc<UseSet>; 4]> = scopes
             .flat_map(|scope| subjects_of(user, scope))
-            .filter_map(|subject| table.get(&subject).cloned())
+            .filter_map(|subject| table.get(subject.key()).cloned())
             .collect();
         Usable { all: sets.iter().any(|set| set.all), sets }
     }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use super::{At, Violations};
 use crate::admission::overlay::Merged;
 use crate::admission::pod::{Container, Profile};
-use crate::text::quote;
+use crate::text::Quoted;
 
 /// Annotation of a container, before its name.
 const CONTAINER: &str = "container.apparmor.security.beta.kubernetes.io/";
@@ -83,11 +83,11 @@ pub(in crate::admission) fn check(
     let name = &*container.name;
     let profile = profile_of(container, pod);
     let at = At { control: "appArmor", field: format_args!("pod.metadata.annotations[{CONTAINER}{name}]") };
-    let help = || format!("set the annotation {CONTAINER}{name} to one of {allowed}");
+    let help = format_args!("set the annotation {CONTAINER}{name} to one of {allowed}");
     if profile.is_empty() {
-        found.forbidden(at, "AppArmor profile must be set", help());
+        found.forbidden(at, "AppArmor profile must be set", help);
     } else if !allowed.split(',').any(|allowed| allowed == &*profile) {
-        let detail = format!("{profile} is not an allowed profile. Allowed values: {}", quote(allowed));
-        found.forbidden(at, detail, help());
+        let detail = format_args!("{profile} is not an allowed profile. Allowed values: {}", Quoted(allowed));
+        found.forbidden(at, detail, help);
     }
 }

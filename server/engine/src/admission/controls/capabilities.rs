@@ -3,49 +3,72 @@
 //! Fills in the default ones, unless the container drops them, and the required drops. What is added must be among the
 //! defaults or the allowed ones; all required drops must be there. `*` among the allowed ones ends all checks.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::{At, NIL, Violations, go_strings};
+use smallvec::SmallVec;
+
+use super::{At, GoStrings, NIL, Violations};
 use crate::admission::overlay::{CapabilityLists, Merged};
-use crate::admission::pod::{Container, Place, Text};
+use crate::admission::pod::{Capabilities, Container, Place, Text};
+use crate::admission::policy::CompiledPolicy;
 use crate::object::pod_security_policy::PodSecurityPolicySpec;
-use crate::text::quote;
+use crate::text::{Joined, Quoted};
+
+/// What a policy fills into containers that have no capabilities, as most have none.
+pub(in crate::admission) fn of_none(policy: &PodSecurityPolicySpec) -> Option<Arc<CapabilityLists>> {
+    filled_in(policy, None).map(Arc::new)
+}
 
 /// Fills in the capabilities of a container.
 pub(in crate::admission) fn default(
-    policy: &PodSecurityPolicySpec,
+    policy: &CompiledPolicy,
     index: usize,
     container: &Container<'_>,
     pod: &mut Merged<'_, '_, '_>,
 ) {
-    if policy.default_add_capabilities.is_empty() && policy.required_drop_capabilities.is_empty() {
-        return;
-    }
     let own = container.security_context.as_ref().and_then(|context| context.capabilities.as_ref());
-    let add = names(own.and_then(|own| own.add.as_deref()));
-    let drop = names(own.and_then(|own| own.drop.as_deref()));
-    let defaults =
-        policy.default_add_capabilities.iter().map(String::as_str).filter(|name| !drop.contains(name));
-    let all_added: BTreeSet<&str> = add.iter().copied().chain(defaults).collect();
-    let all_dropped: BTreeSet<&str> =
-        drop.iter().copied().chain(policy.required_drop_capabilities.iter().map(String::as_str)).collect();
-    if all_added.len() == add.len() && all_dropped.len() == drop.len() {
-        return;
-    }
-    let sorted = |names: BTreeSet<&str>| names.into_iter().map(str::to_owned).collect();
-    if let Some(overlay) = pod.overlay.containers.get_mut(index) {
-        overlay.capabilities = Some(CapabilityLists { add: sorted(all_added), drop: sorted(all_dropped) });
-    }
+    let Some(overlay) = pod.overlay.containers.get_mut(index) else { return };
+    overlay.capabilities = match own {
+        None => policy.capabilities_of_none.clone(),
+        Some(own) => filled_in(&policy.spec, Some(own)).map(Arc::new),
+    };
 }
 
-fn names<'x>(list: Option<&'x [Text<'_>]>) -> BTreeSet<&'x str> {
+/// What a container has once the policy has filled in; `None`: what it has already.
+fn filled_in(policy: &PodSecurityPolicySpec, own: Option<&Capabilities<'_>>) -> Option<CapabilityLists> {
+    let mut add = names(own.and_then(|own| own.add.as_deref()));
+    let mut drop = names(own.and_then(|own| own.drop.as_deref()));
+    let is_missing = |list: &Names<'_>, name: &&str| !list.contains(name);
+    let defaults = policy.default_add_capabilities.iter().map(String::as_str);
+    let defaults: Names<'_> =
+        defaults.filter(|name| is_missing(&drop, name) && is_missing(&add, name)).collect();
+    let required = policy.required_drop_capabilities.iter().map(String::as_str);
+    let required: Names<'_> = required.filter(|name| is_missing(&drop, name)).collect();
+    if defaults.is_empty() && required.is_empty() {
+        return None;
+    }
+    add.extend(defaults);
+    drop.extend(required);
+    Some(CapabilityLists { add: sorted(add), drop: sorted(drop) })
+}
+
+type Names<'x> = SmallVec<[&'x str; 8]>;
+
+fn names<'x>(list: Option<&'x [Text<'_>]>) -> Names<'x> {
     list.unwrap_or_default().iter().map(|name| &**name).collect()
+}
+
+/// Each name once: Go's `sets.String`.
+fn sorted(mut names: Names<'_>) -> Vec<String> {
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// Capabilities in effect: an empty list that was filled in is nil in Go.
 struct InEffect<'x> {
-    add: Option<Vec<&'x str>>,
-    drop: Option<Vec<&'x str>>,
+    add: Option<Names<'x>>,
+    drop: Option<Names<'x>>,
 }
 
 fn in_effect<'x>(
@@ -77,7 +100,8 @@ pub(in crate::admission) fn check(
         if !defaults.is_empty() || !required.is_empty() {
             let field = format_args!("{place}.securityContext.capabilities");
             let detail = "required capabilities are not set on the securityContext";
-            let help = format!("set {place}.securityContext.capabilities.drop to [{}]", required.join(", "));
+            let help =
+                format_args!("set {place}.securityContext.capabilities.drop to [{}]", Joined(required, ", "));
             found.invalid(At { control: "capabilities", field }, NIL, detail, help);
         }
         return;
@@ -89,10 +113,10 @@ pub(in crate::admission) fn check(
     for name in capabilities.add.iter().flatten() {
         if !is_in(defaults, name) && !is_in(&policy.allowed_capabilities, name) {
             let field = format_args!("{place}.securityContext.capabilities.add");
-            let help = format!("take {name} out of {place}.securityContext.capabilities.add");
+            let help = format_args!("take {name} out of {place}.securityContext.capabilities.add");
             found.invalid(
                 At { control: "capabilities", field },
-                quote(name),
+                Quoted(name),
                 "capability may not be added",
                 help,
             );
@@ -101,10 +125,9 @@ pub(in crate::admission) fn check(
     for name in required {
         if !capabilities.drop.iter().flatten().any(|dropped| dropped == name) {
             let field = format_args!("{place}.securityContext.capabilities.drop");
-            let value =
-                go_strings("core.Capability", capabilities.drop.as_ref().map(|names| names.iter().copied()));
-            let detail = format!("{name} is required to be dropped but was not found");
-            let help = format!("add {name} to {place}.securityContext.capabilities.drop");
+            let value = GoStrings("core.Capability", capabilities.drop.as_deref());
+            let detail = format_args!("{name} is required to be dropped but was not found");
+            let help = format_args!("add {name} to {place}.securityContext.capabilities.drop");
             found.invalid(At { control: "capabilities", field }, value, detail, help);
         }
     }

@@ -6,7 +6,9 @@
 //! | `MayRunAs` | nothing | groups in the ranges, or none |
 //! | `RunAsAny` | nothing | everything |
 
-use super::{At, Violations, go_integers};
+use std::fmt;
+
+use super::{At, GoIntegers, Violations};
 use crate::admission::overlay::Merged;
 use crate::admission::pod::{Container, Place};
 use crate::object::pod_security_policy::{GroupStrategy, IdRange};
@@ -51,15 +53,15 @@ impl GroupRule {
             GroupRule::Any => return,
             GroupRule::Must { ranges, .. } | GroupRule::May { ranges } => ranges,
         };
-        let help = || format!("set {} to a group in the ranges: {}", at.field, go_ranges(ranges));
+        let help = format_args!("set {} to a group in the ranges: {}", at.field, GoRanges(ranges));
         if matches!(self, GroupRule::Must { .. }) && groups.is_none_or(<[i64]>::is_empty) {
             let detail = "unable to validate empty groups against required ranges";
-            found.invalid(at, go_integers(groups), detail, help());
+            found.invalid(at, GoIntegers(groups), detail, help);
         }
         for group in groups.unwrap_or_default() {
             if !contains(ranges, *group) {
-                let detail = format!("group {group} must be in the ranges: {}", go_ranges(ranges));
-                found.invalid(at, go_integers(groups), detail, help());
+                let detail = format_args!("group {group} must be in the ranges: {}", GoRanges(ranges));
+                found.invalid(at, GoIntegers(groups), detail, help);
             }
         }
     }
@@ -71,9 +73,16 @@ pub(super) fn contains(ranges: &[IdRange], id: i64) -> bool {
 }
 
 /// Go's `%v` of `[]IDRange`: `[{1000 2000} {0 0}]`.
-pub(super) fn go_ranges(ranges: &[IdRange]) -> String {
-    let ranges: Vec<String> = ranges.iter().map(|range| format!("{{{} {}}}", range.min, range.max)).collect();
-    format!("[{}]", ranges.join(" "))
+pub(super) struct GoRanges<'a>(pub &'a [IdRange]);
+
+impl fmt::Display for GoRanges<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (index, IdRange { min, max }) in self.0.iter().enumerate() {
+            write!(f, "{}{{{min} {max}}}", if index > 0 { " " } else { "" })?;
+        }
+        f.write_str("]")
+    }
 }
 
 /// Fills in the groups of the pod.

@@ -1,5 +1,7 @@
 //! The host's namespaces and ports: `hostNetwork`, `hostPID`, `hostIPC`, `hostPorts`. From `provider.go`.
 
+use std::fmt;
+
 use super::{At, Violations};
 use crate::admission::overlay::Merged;
 use crate::admission::pod::{Container, Place};
@@ -19,8 +21,13 @@ pub(in crate::admission) fn check_namespaces(
     for (control, name, allowed, asked) in namespaces {
         if asked && !allowed {
             let field = format_args!("spec.securityContext.{control}");
-            let help = format!("take spec.{control} away");
-            found.invalid(At { control, field }, true, format!("{name} is not allowed to be used"), help);
+            let help = format_args!("take spec.{control} away");
+            found.invalid(
+                At { control, field },
+                true,
+                format_args!("{name} is not allowed to be used"),
+                help,
+            );
         }
     }
 }
@@ -34,29 +41,31 @@ pub(in crate::admission) fn check_ports(
     let allowed = &policy.host_ports;
     for port in container.ports.iter().map(|port| port.host_port).filter(|port| *port > 0) {
         if !allowed.iter().any(|range| range.min <= port && port <= range.max) {
-            let ranges = ranges(allowed);
-            let detail = format!("Host port {port} is not allowed to be used. Allowed ports: [{ranges}]");
-            let help = if ranges.is_empty() {
-                format!("take hostPort {port} away")
-            } else {
-                format!("use a hostPort of {ranges} instead of {port}, or none")
-            };
+            let ranges = Ranges(allowed);
+            let detail =
+                format_args!("Host port {port} is not allowed to be used. Allowed ports: [{ranges}]");
+            let none = format_args!("take hostPort {port} away");
+            let some = format_args!("use a hostPort of {ranges} instead of {port}, or none");
             // The path does not tell which of the container's ports, as Kubernetes has it.
             found.invalid(
                 At { control: "hostPorts", field: format_args!("{place}.hostPort") },
                 port,
                 detail,
-                help,
+                if allowed.is_empty() { none } else { some },
             );
         }
     }
 }
 
 /// `hostPortRangesToString`.
-fn ranges(ranges: &[HostPortRange]) -> String {
-    let ranges: Vec<String> = ranges
-        .iter()
-        .map(|HostPortRange { min, max }| if min == max { min.to_string() } else { format!("{min}-{max}") })
-        .collect();
-    ranges.join(",")
+struct Ranges<'a>(&'a [HostPortRange]);
+
+impl fmt::Display for Ranges<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, HostPortRange { min, max }) in self.0.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            if min == max { write!(f, "{comma}{min}") } else { write!(f, "{comma}{min}-{max}") }?;
+        }
+        Ok(())
+    }
 }

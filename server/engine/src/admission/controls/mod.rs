@@ -18,21 +18,42 @@ pub(super) use app_armor::AppArmor;
 pub(super) use seccomp::Seccomp;
 pub(super) use user::UserRule;
 
-use std::fmt::Display;
+use std::fmt::{self, Display, Write as _};
 
 use super::{Violation, ViolationKind};
-use crate::text::quote;
+use crate::text::Quoted;
 
-/// Collects what one policy objects to.
+/// What one policy objects to.
+///
+/// Most policies that object are never heard: another one admits the pod. So what is said about an objection is written
+/// when it is collected, and not before.
 #[derive(Debug)]
 pub(super) struct Violations<'p> {
-    policy: &'p str,
+    /// Who objects, where violations are collected; else it is only noted that there are some.
+    policy: Option<&'p str>,
     found: Vec<Violation>,
+    objects: bool,
 }
 
 impl<'p> Violations<'p> {
+    /// Collects what the policy of this name objects to.
     pub(super) fn of(policy: &'p str) -> Self {
-        Self { policy, found: Vec::new() }
+        Self { policy: Some(policy), found: Vec::new(), objects: false }
+    }
+
+    /// Notes whether there are any.
+    pub(super) fn any() -> Self {
+        Self { policy: None, found: Vec::new(), objects: false }
+    }
+
+    /// Whether nothing that could still be found would matter.
+    pub(super) fn is_settled(&self) -> bool {
+        self.objects && self.policy.is_none()
+    }
+
+    /// Whether there are any.
+    pub(super) fn objects(&self) -> bool {
+        self.objects
     }
 
     pub(super) fn into_found(self) -> Vec<Violation> {
@@ -40,38 +61,49 @@ impl<'p> Violations<'p> {
     }
 
     /// `field.Invalid`: `FIELD: Invalid value: VALUE: DETAIL`. `value` as Go prints it.
-    fn invalid(
-        &mut self,
-        at: At<'_>,
-        value: impl Display,
-        detail: impl Into<String>,
-        help: impl Into<String>,
-    ) {
-        self.push(at, ViolationKind::Invalid, Some(value.to_string()), detail.into(), help.into());
+    fn invalid(&mut self, at: At<'_>, value: impl Display, detail: impl Display, help: impl Display) {
+        self.push(at, ViolationKind::Invalid, Some(&value), &detail, &help);
     }
 
     /// `field.Required`: `FIELD: Required value: DETAIL`.
-    fn required(&mut self, at: At<'_>, detail: &str, help: impl Into<String>) {
-        self.push(at, ViolationKind::Required, None, detail.to_owned(), help.into());
+    fn required(&mut self, at: At<'_>, detail: &str, help: impl Display) {
+        self.push(at, ViolationKind::Required, None, &detail, &help);
     }
 
     /// `field.Forbidden`: `FIELD: Forbidden: DETAIL`.
-    fn forbidden(&mut self, at: At<'_>, detail: impl Into<String>, help: impl Into<String>) {
-        self.push(at, ViolationKind::Forbidden, None, detail.into(), help.into());
+    fn forbidden(&mut self, at: At<'_>, detail: impl Display, help: impl Display) {
+        self.push(at, ViolationKind::Forbidden, None, &detail, &help);
     }
 
-    fn push(&mut self, at: At<'_>, kind: ViolationKind, value: Option<String>, detail: String, help: String) {
+    fn push(
+        &mut self,
+        at: At<'_>,
+        kind: ViolationKind,
+        value: Option<&dyn Display>,
+        detail: &dyn Display,
+        help: &dyn Display,
+    ) {
+        self.objects = true;
+        let Some(policy) = self.policy else { return };
         let At { control, field } = at;
         self.found.push(Violation {
-            policy: self.policy.to_owned(),
+            policy: policy.to_owned(),
             control,
-            field: field.to_string(),
+            field: written(&field),
             kind,
-            value,
-            detail,
-            help,
+            value: value.map(written),
+            detail: written(detail),
+            help: written(help),
         });
     }
+}
+
+/// Into memory that is asked for once: most of what is written is shorter than this.
+fn written(text: &dyn Display) -> String {
+    let mut written = String::with_capacity(64);
+    // Writing to a String cannot fail.
+    let _ = write!(written, "{text}");
+    written
 }
 
 /// Which control objects, and to which field.
@@ -82,24 +114,30 @@ struct At<'f> {
 }
 
 /// Go's `%#v` of a slice of strings with a named element type; `None` is a nil slice.
-fn go_strings<'s>(type_name: &str, items: Option<impl IntoIterator<Item = &'s str>>) -> String {
-    match items {
-        None => format!("[]{type_name}(nil)"),
-        Some(items) => {
-            let items: Vec<String> = items.into_iter().map(quote).collect();
-            format!("[]{type_name}{{{}}}", items.join(", "))
+struct GoStrings<'s>(&'static str, Option<&'s [&'s str]>);
+
+impl Display for GoStrings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(items) = self.1 else { return write!(f, "[]{}(nil)", self.0) };
+        write!(f, "[]{}{{", self.0)?;
+        for (index, item) in items.iter().enumerate() {
+            write!(f, "{}{}", if index > 0 { ", " } else { "" }, Quoted(item))?;
         }
+        f.write_str("}")
     }
 }
 
 /// Go's `%#v` of an `[]int64`; `None` is a nil slice.
-fn go_integers(items: Option<&[i64]>) -> String {
-    match items {
-        None => "[]int64(nil)".to_owned(),
-        Some(items) => {
-            let items: Vec<String> = items.iter().map(i64::to_string).collect();
-            format!("[]int64{{{}}}", items.join(", "))
+struct GoIntegers<'s>(Option<&'s [i64]>);
+
+impl Display for GoIntegers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(items) = self.0 else { return f.write_str("[]int64(nil)") };
+        f.write_str("[]int64{")?;
+        for (index, item) in items.iter().enumerate() {
+            write!(f, "{}{item}", if index > 0 { ", " } else { "" })?;
         }
+        f.write_str("}")
     }
 }
 

@@ -6,7 +6,7 @@ use crate::admission::overlay::Merged;
 use crate::admission::pod::{Container, Place};
 use crate::admission::policy::CompiledPolicy;
 use crate::object::pod_security_policy::PodSecurityPolicySpec;
-use crate::text::quote;
+use crate::text::{Joined, Quoted};
 
 /// Fills in `readOnlyRootFilesystem` and `allowPrivilegeEscalation`.
 pub(in crate::admission) fn default(
@@ -41,7 +41,7 @@ pub(in crate::admission) fn check_privileged(
     let privileged = container.security_context.as_ref().and_then(|context| context.privileged);
     if !policy.privileged && privileged == Some(true) {
         let field = format_args!("{place}.securityContext.privileged");
-        let help = format!("take {place}.securityContext.privileged away");
+        let help = format_args!("take {place}.securityContext.privileged away");
         let detail = "Privileged containers are not allowed";
         found.invalid(At { control: "privileged", field }, true, detail, help);
     }
@@ -61,9 +61,15 @@ pub(in crate::admission) fn check_proc_mount(
         if allowed.is_empty() { asked == "Default" } else { allowed.iter().any(|allowed| allowed == asked) };
     if !is_allowed {
         let field = format_args!("{place}.securityContext.procMount");
-        let allowed = if allowed.is_empty() { "Default".to_owned() } else { allowed.join(" or ") };
-        let help = format!("set {place}.securityContext.procMount to {allowed}");
-        found.invalid(At { control: "procMount", field }, quote(asked), "ProcMountType is not allowed", help);
+        let default = ["Default".to_owned()];
+        let allowed = Joined(if allowed.is_empty() { &default } else { allowed }, " or ");
+        let help = format_args!("set {place}.securityContext.procMount to {allowed}");
+        found.invalid(
+            At { control: "procMount", field },
+            Quoted(asked),
+            "ProcMountType is not allowed",
+            help,
+        );
     }
 }
 
@@ -82,13 +88,13 @@ pub(in crate::admission) fn check_read_only_root(
         control: "readOnlyRootFilesystem",
         field: format_args!("{place}.securityContext.readOnlyRootFilesystem"),
     };
-    let help = || format!("set {place}.securityContext.readOnlyRootFilesystem: true");
+    let help = format_args!("set {place}.securityContext.readOnlyRootFilesystem: true");
     match pod.read_only_root_filesystem(index, container) {
         None => {
             let detail = "ReadOnlyRootFilesystem may not be nil and must be set to true";
-            found.invalid(at, NIL, detail, help());
+            found.invalid(at, NIL, detail, help);
         }
-        Some(false) => found.invalid(at, false, "ReadOnlyRootFilesystem must be set to true", help()),
+        Some(false) => found.invalid(at, false, "ReadOnlyRootFilesystem must be set to true", help),
         Some(true) => {}
     }
 }
@@ -109,7 +115,7 @@ pub(in crate::admission) fn check_escalation(
         };
         let value = if asked.is_some() { "true" } else { NIL };
         let detail = "Allowing privilege escalation for containers is not allowed";
-        let help = format!("set {place}.securityContext.allowPrivilegeEscalation: false");
+        let help = format_args!("set {place}.securityContext.allowPrivilegeEscalation: false");
         found.invalid(at, value, detail, help);
     }
 }

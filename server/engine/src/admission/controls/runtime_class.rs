@@ -5,7 +5,7 @@
 use super::{At, Violations};
 use crate::admission::overlay::Merged;
 use crate::object::pod_security_policy::RuntimeClassStrategy;
-use crate::text::quote;
+use crate::text::{Joined, Quoted};
 
 pub(in crate::admission) fn default<'p>(
     policy: Option<&'p RuntimeClassStrategy>,
@@ -27,16 +27,13 @@ pub(in crate::admission) fn check(
     let Some(class) = pod.overlay.runtime_class.or(pod.spec.runtime_class_name.as_deref()) else { return };
     let allowed = &policy.allowed_runtime_class_names;
     if !allowed.iter().any(|allowed| allowed == "*" || allowed == class) {
-        let help = if allowed.is_empty() {
-            "take spec.runtimeClassName away".to_owned()
-        } else {
-            format!("set spec.runtimeClassName to {}", allowed.join(" or "))
-        };
+        let none = format_args!("take spec.runtimeClassName away");
+        let some = format_args!("set spec.runtimeClassName to {}", Joined(allowed, " or "));
         found.invalid(
             At { control: "runtimeClass", field: format_args!("spec.runtimeClassName") },
-            quote(class),
+            Quoted(class),
             "",
-            help,
+            if allowed.is_empty() { none } else { some },
         );
     }
 }

@@ -6,7 +6,7 @@
 use super::{At, Violations};
 use crate::admission::overlay::{Merged, SeLinuxInEffect};
 use crate::object::pod_security_policy::SeLinuxOptions;
-use crate::text::quote;
+use crate::text::Quoted;
 
 /// Fills in the options of the pod. Its containers inherit them, so that nothing is left to fill in there.
 pub(in crate::admission) fn default<'p>(wanted: Option<&'p SeLinuxOptions>, pod: &mut Merged<'_, '_, 'p>) {
@@ -24,7 +24,7 @@ pub(in crate::admission) fn check(
 ) {
     let Some(SeLinuxOptions { user, role, type_, level }) = wanted else { return };
     let Some(options) = options else {
-        let help = format!("set {owner}.seLinuxOptions as the policy has them");
+        let help = format_args!("set {owner}.seLinuxOptions as the policy has them");
         found.required(At { control: "seLinux", field: format_args!("{owner}.seLinuxOptions") }, "", help);
         return;
     };
@@ -37,8 +37,13 @@ pub(in crate::admission) fn check(
     for (part, wanted, value, same) in parts {
         if !same {
             let field = format_args!("{owner}.seLinuxOptions.{part}");
-            let help = format!("set {owner}.seLinuxOptions.{part} to {}", quote(wanted));
-            found.invalid(At { control: "seLinux", field }, quote(value), format!("must be {wanted}"), help);
+            let help = format_args!("set {owner}.seLinuxOptions.{part} to {}", Quoted(wanted));
+            found.invalid(
+                At { control: "seLinux", field },
+                Quoted(value),
+                format_args!("must be {wanted}"),
+                help,
+            );
         }
     }
 }

@@ -7,9 +7,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use super::{At, Violations};
 use crate::admission::overlay::Merged;
-use crate::admission::pod::{Container, PodView, Profile, Spec};
+use crate::admission::pod::{Container, PodView, Profile};
 
 /// Annotation of a pod.
 pub(in crate::admission) const POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
@@ -67,8 +69,8 @@ impl Seccomp {
             found.forbidden(at, "seccomp may not be set", "take the seccomp profile away");
         } else if !self.allows(profile) {
             let text = &self.allowed_text;
-            let detail = format!("{profile} is not an allowed seccomp profile. Valid values are {text}");
-            found.forbidden(at, detail, format!("set the seccomp profile to one of {text}"));
+            let detail = format_args!("{profile} is not an allowed seccomp profile. Valid values are {text}");
+            found.forbidden(at, detail, format_args!("set the seccomp profile to one of {text}"));
         }
     }
 }
@@ -170,38 +172,28 @@ pub(in crate::admission) fn missing_field_of(
 /// What the API server does to a new pod between the two phases: fields and annotations are made to agree
 /// (`applySeccompVersionSkew` of `pkg/registry/core/pod/strategy.go`).
 pub(in crate::admission) fn agree(pod: &mut PodView<'_>) {
-    let annotation = |pod: &PodView<'_>, key: &str| {
-        pod.annotations().and_then(|annotations| annotations.get(key)).map(str::to_owned)
-    };
-    let mut annotate: Vec<(String, String)> = Vec::new();
-    let of_pod = annotation(pod, POD);
-    let of_containers: Vec<(String, Option<String>)> = pod
-        .spec
-        .iter()
-        .flat_map(Spec::all_containers)
-        .map(|(_, container)| {
-            let key = format!("{CONTAINER}{}", &*container.name);
-            let value = annotation(pod, &key);
-            (key, value)
-        })
-        .collect();
-    let Some(spec) = &mut pod.spec else { return };
+    let mut annotate: SmallVec<[(String, String); 2]> = SmallVec::new();
+    let PodView { metadata, spec: Some(spec), .. } = pod else { return };
+    let annotations = metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
     let field = spec.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref());
-    match (field, of_pod) {
+    match (field, annotations.and_then(|annotations| annotations.get(POD))) {
         (Some(field), None) => annotate.push((POD.to_owned(), annotation_for(field).into_owned())),
         (None, Some(value)) => {
-            if let Some(field) = field_for(&value) {
+            if let Some(field) = field_for(value) {
                 spec.security_context.get_or_insert_default().seccomp_profile = Some(field);
             }
         }
         _ => {}
     }
-    for (container, (key, value)) in spec.all_containers_mut().zip(of_containers) {
+    for container in spec.all_containers_mut() {
         let field = container.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref());
-        match (field, value) {
-            (Some(field), None) => annotate.push((key, annotation_for(field).into_owned())),
+        match (field, annotations.and_then(|annotations| annotations.get_of(CONTAINER, &container.name))) {
+            (Some(field), None) => {
+                let key = [CONTAINER, &*container.name].concat();
+                annotate.push((key, annotation_for(field).into_owned()));
+            }
             (None, Some(value)) => {
-                if let Some(field) = field_for(&value) {
+                if let Some(field) = field_for(value) {
                     container.security_context.get_or_insert_default().seccomp_profile = Some(field);
                 }
             }

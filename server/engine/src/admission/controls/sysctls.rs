@@ -6,7 +6,7 @@
 use super::{At, Violations};
 use crate::admission::overlay::Merged;
 use crate::object::pod_security_policy::PodSecurityPolicySpec;
-use crate::text::quote;
+use crate::text::Quoted;
 
 /// `SafeSysctlAllowlist` of Kubernetes v1.24.
 const SAFE: [&str; 5] = [
@@ -31,17 +31,18 @@ pub(in crate::admission) fn check(
 ) {
     let sysctls = pod.context().map(|context| context.sysctls.as_slice()).unwrap_or_default();
     for (index, sysctl) in sysctls.iter().enumerate() {
-        let name = quote(&sysctl.name);
-        let detail = if matches(&policy.forbidden_sysctls, &sysctl.name) {
-            format!("sysctl {name} is not allowed")
+        let name = Quoted(&sysctl.name);
+        let what = if matches(&policy.forbidden_sysctls, &sysctl.name) {
+            "sysctl"
         } else if SAFE.contains(&&*sysctl.name) || matches(&policy.allowed_unsafe_sysctls, &sysctl.name) {
             continue;
         } else {
-            format!("unsafe sysctl {name} is not allowed")
+            "unsafe sysctl"
         };
+        let detail = format_args!("{what} {name} is not allowed");
         // The path is as irregular as Kubernetes has it.
         let field = format_args!("pod.spec.securityContext.sysctls[{index}]");
-        let help = format!("take {name} out of spec.securityContext.sysctls");
+        let help = format_args!("take {name} out of spec.securityContext.sysctls");
         found.forbidden(At { control: "sysctls", field }, detail, help);
     }
 }

@@ -6,7 +6,7 @@
 //! | `MustRunAsNonRoot` | `runAsNonRoot: true`, where neither user nor it is named | a user other than 0, or `runAsNonRoot: true` |
 //! | `RunAsAny` | nothing | everything |
 
-use super::groups::{contains, go_ranges};
+use super::groups::{GoRanges, contains};
 use super::{At, Violations};
 use crate::admission::overlay::Merged;
 use crate::admission::pod::{Container, Place};
@@ -77,17 +77,14 @@ pub(in crate::admission) fn check(
         UserRule::Any => {}
         UserRule::Must { ranges, .. } => {
             let field = format_args!("{place}.securityContext.runAsUser");
-            let help = || {
-                format!(
-                    "set {place}.securityContext.runAsUser to a user in the ranges: {}",
-                    go_ranges(ranges)
-                )
-            };
+            let ranges_text = GoRanges(ranges);
+            let help =
+                format_args!("set {place}.securityContext.runAsUser to a user in the ranges: {ranges_text}");
             match user {
-                None => found.required(At { control: "runAsUser", field }, "", help()),
+                None => found.required(At { control: "runAsUser", field }, "", help),
                 Some(user) if !contains(ranges, user) => {
-                    let detail = format!("must be in the ranges: {}", go_ranges(ranges));
-                    found.invalid(At { control: "runAsUser", field }, user, detail, help());
+                    let detail = format_args!("must be in the ranges: {ranges_text}");
+                    found.invalid(At { control: "runAsUser", field }, user, detail, help);
                 }
                 Some(_) => {}
             }
@@ -96,16 +93,17 @@ pub(in crate::admission) fn check(
             let non_root = pod.run_as_non_root(index, container);
             let field = format_args!("{place}.securityContext.runAsNonRoot");
             if non_root.is_none() && user.is_none() {
-                let help =
-                    format!("set {place}.securityContext.runAsNonRoot: true, or a runAsUser other than 0");
+                let help = format_args!(
+                    "set {place}.securityContext.runAsNonRoot: true, or a runAsUser other than 0"
+                );
                 found.required(At { control: "runAsUser", field }, "must be true", help);
             } else if non_root == Some(false) {
-                let help = format!("set {place}.securityContext.runAsNonRoot: true");
+                let help = format_args!("set {place}.securityContext.runAsNonRoot: true");
                 found.invalid(At { control: "runAsUser", field }, false, "must be true", help);
             } else if user == Some(0) {
                 let field = format_args!("{place}.securityContext.runAsUser");
                 let detail = "running with the root UID is forbidden";
-                let help = format!("set {place}.securityContext.runAsUser to anything but 0");
+                let help = format_args!("set {place}.securityContext.runAsUser to anything but 0");
                 found.invalid(At { control: "runAsUser", field }, 0, detail, help);
             }
         }

@@ -8,7 +8,7 @@ use super::{At, Violations};
 use crate::admission::overlay::Merged;
 use crate::admission::pod::Volume;
 use crate::object::pod_security_policy::PodSecurityPolicySpec;
-use crate::text::quote;
+use crate::text::{Joined, Quoted};
 
 pub(in crate::admission) fn check(
     policy: &PodSecurityPolicySpec,
@@ -19,13 +19,11 @@ pub(in crate::admission) fn check(
         let kind = &*volume.kind;
         if !allows_kind(policy, volume) {
             let field = format_args!("spec.volumes[{index}]");
-            let detail = format!("{kind} volumes are not allowed to be used");
-            let help = if policy.volumes.is_empty() {
-                format!("take volume {} away: the policy allows none", quote(&volume.name))
-            } else {
-                format!("use a volume of one of the kinds {}", policy.volumes.join(", "))
-            };
-            found.invalid(At { control: "volumes", field }, quote(kind), detail, help);
+            let detail = format_args!("{kind} volumes are not allowed to be used");
+            let none = format_args!("take volume {} away: the policy allows none", Quoted(&volume.name));
+            let some = format_args!("use a volume of one of the kinds {}", Joined(&policy.volumes, ", "));
+            let help = if policy.volumes.is_empty() { none } else { some };
+            found.invalid(At { control: "volumes", field }, Quoted(kind), detail, help);
             continue;
         }
         match kind {
@@ -72,7 +70,12 @@ fn allows_kind(policy: &PodSecurityPolicySpec, volume: &Volume<'_>) -> bool {
 
 fn check_driver(drivers: &[&str], driver: &str, at: At<'_>, detail: &str, found: &mut Violations<'_>) {
     if !drivers.is_empty() && !drivers.contains(&driver) {
-        found.invalid(at, quote(driver), detail, format!("use one of the drivers {}", drivers.join(", ")));
+        found.invalid(
+            at,
+            Quoted(driver),
+            detail,
+            format_args!("use one of the drivers {}", Joined(drivers, ", ")),
+        );
     }
 }
 
@@ -88,15 +91,15 @@ fn check_host_path(
         let prefixes: Vec<&str> =
             policy.allowed_host_paths.iter().map(|allowed| allowed.path_prefix.as_str()).collect();
         let field = format_args!("spec.volumes[{index}].hostPath.pathPrefix");
-        let help = format!("use a path at or below {}", prefixes.join(" or "));
-        let value = quote(&volume.detail);
+        let help = format_args!("use a path at or below {}", Joined(&prefixes, " or "));
+        let value = Quoted(&volume.detail);
         found.invalid(At { control: "allowedHostPaths", field }, value, "is not allowed to be used", help);
     } else if read_only {
         for (place, container) in pod.spec.all_containers() {
             for (mount_index, mount) in container.volume_mounts.iter().enumerate() {
                 if mount.name == volume.name && !mount.read_only {
                     let field = format_args!("{place}.volumeMounts[{mount_index}].readOnly");
-                    let help = format!("set {place}.volumeMounts[{mount_index}].readOnly: true");
+                    let help = format_args!("set {place}.volumeMounts[{mount_index}].readOnly: true");
                     found.invalid(
                         At { control: "allowedHostPaths", field },
                         false,

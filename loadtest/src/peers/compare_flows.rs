@@ -1,0 +1,155 @@
+//! Flows, beside cyclonus in process and OPA over the wire.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+use gavel_engine::Snapshot;
+use gavel_generator::Cluster;
+use gavel_proto::v1::AnswerDetail;
+use serde_json::{Value, json};
+
+use super::flows::Flows;
+use super::go::Evaluator;
+use super::opa::Opa;
+use super::{Bench, Row, micros, same, told};
+use crate::report::servers::{Programs, Served};
+use crate::{Load, Pace, Questions, run};
+
+/// Questions of a message, where there are many.
+const BATCH: usize = 100;
+
+impl Bench<'_> {
+    /// Flows, beside cyclonus and OPA.
+    ///
+    /// # Errors
+    /// When somebody does not answer, or not the same.
+    pub(super) async fn flows(&self, cluster: &Cluster, snapshot: &Snapshot) -> anyhow::Result<Vec<Row>> {
+        let flows = Flows::new(cluster, self.peers.questions)?;
+        let requests = flows.for_engine();
+        let decide = |index: usize| snapshot.check_flow(&requests[index]).map(|decision| decision.allowed());
+        let gavel: Vec<bool> = (0..requests.len())
+            .map(|index| decide(index).map_err(|error| anyhow::anyhow!("{}", error.message)))
+            .collect::<anyhow::Result<_>>()?;
+        let words = |index: usize| format!("{:?}", flows.flows[index]);
+
+        let (mut cyclonus, answers) = Evaluator::start(&self.build("cyclonus", ".")?, &flows.for_cyclonus())?;
+        same("cyclonus", &gavel, &answers, words)?;
+        let mut in_process = self.row("CheckFlow, in process", "cyclonus v0.5.6", gavel.len(), 100.0);
+        for _ in 0..self.peers.rounds {
+            in_process.peer_micros.push(cyclonus.micros(self.peers.window)?);
+            in_process.gavel_micros.push(micros(self.peers.window, requests.len(), |index| {
+                let _ = black_box(decide(index));
+            }));
+        }
+        drop(cyclonus);
+
+        let data = self.folder.join("flows.json");
+        std::fs::write(&data, serde_json::to_vec(&flows.for_opa()?)?)?;
+        let program = self.build("opa", "github.com/open-policy-agent/opa")?;
+        let policy = self.peers.modules.join("opa/flows.rego");
+        let opa = Opa::start(&program, &[&policy, &data], &self.folder.join("opa.log")).await?;
+        let one: Arc<[Bytes]> = flows
+            .flows
+            .iter()
+            .map(|flow| Ok(serde_json::to_vec(&json!({"input": flow}))?.into()))
+            .collect::<anyhow::Result<_>>()?;
+        let mut answers = Vec::new();
+        for question in &*one {
+            let answer = opa.ask("/v1/data/flows/allow", question.clone()).await?;
+            answers.push(answer.as_bool().context("OPA: no verdict")?);
+        }
+        same("OPA", &gavel, &answers, words)?;
+        let many: Arc<[Bytes]> = flows
+            .flows
+            .chunks_exact(BATCH)
+            .map(|flows| Ok(serde_json::to_vec(&json!({"input": {"flows": flows}}))?.into()))
+            .collect::<anyhow::Result<_>>()?;
+        ensure!(!many.is_empty(), "at least {BATCH} questions are needed");
+        let mut answers = Vec::new();
+        for question in &*many {
+            let answer = opa.ask("/v1/data/flows/many", question.clone()).await?;
+            answers.extend(answer.as_array().into_iter().flatten().filter_map(Value::as_bool));
+        }
+        same("OPA, many at once", &gavel[..many.len() * BATCH], &answers, words)?;
+
+        let served = self.server().await?;
+        let single: Questions = flows.flows.iter().map(super::flows::Flow::request).collect();
+        let brief = Arc::new(single.batched(BATCH, AnswerDetail::Verdict));
+        let batched = Arc::new(single.batched(BATCH, AnswerDetail::Full));
+        let single = Arc::new(single);
+        let mut unary = self.row("CheckFlow, a question a call", "OPA v1.22.2", gavel.len(), 20.0);
+        let mut batch = self.row(&format!("CheckFlow, {BATCH} a call"), "OPA v1.22.2", answers.len(), 20.0);
+        let verdicts = self.row(
+            &format!("CheckFlow, {BATCH} a call, verdicts alone"),
+            "OPA v1.22.2",
+            answers.len(),
+            20.0,
+        );
+        let mut verdicts = verdicts;
+        for round in 0..self.peers.rounds {
+            unary.peer_micros.push(opa.micros("/v1/data/flows/allow", &one, self.peers.window).await?);
+            unary.gavel_micros.push(ask(&served, &single, 1, 16, self.peers.window).await?);
+            #[expect(clippy::cast_precision_loss, reason = "a small number")]
+            let of_many = opa.micros("/v1/data/flows/many", &many, self.peers.window).await? / BATCH as f64;
+            batch.peer_micros.push(of_many);
+            verdicts.peer_micros.push(of_many);
+            batch.gavel_micros.push(ask(&served, &batched, BATCH, 4, self.peers.window).await?);
+            verdicts.gavel_micros.push(ask(&served, &brief, BATCH, 4, self.peers.window).await?);
+            told(&format!("flows: round {} of {}", round + 1, self.peers.rounds));
+        }
+        served.stop().await?;
+        Ok(vec![in_process, unary, batch, verdicts])
+    }
+
+    /// A comparison that has not begun, of answers that were all the same.
+    pub(super) fn row(&self, what: &str, peer: &str, answers: usize, wanted: f64) -> Row {
+        Row {
+            what: what.to_owned(),
+            peer: peer.to_owned(),
+            same: answers,
+            answers,
+            gavel_micros: Vec::new(),
+            peer_micros: Vec::new(),
+            wanted,
+        }
+    }
+
+    /// Gavel's server of the manifests.
+    pub(super) async fn server(&self) -> anyhow::Result<Served> {
+        let loadtest = std::env::current_exe()?;
+        let programs =
+            Programs { server: self.peers.server.clone(), loadtest, folder: self.folder.to_owned() };
+        programs.manifests(None, self.manifests).await
+    }
+}
+
+/// Asks Gavel's server for a while, so many at a time, and tells its CPU time a question, in microseconds.
+///
+/// # Errors
+/// When it does not answer.
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+pub(super) async fn ask(
+    served: &Served,
+    questions: &Arc<Questions>,
+    each: usize,
+    workers: usize,
+    window: Duration,
+) -> anyhow::Result<f64> {
+    let (target, questions) = (served.target(false).await?, questions.clone());
+    let before = served.cpu()?;
+    let load = Load { pace: Pace::Closed { workers }, duration: window };
+    let results = run(load, move |number| {
+        let (target, questions) = (target.clone(), questions.clone());
+        async move {
+            let question = questions.get(number)?.clone();
+            target.ask(number, question).await.map_err(|status| status.to_string())
+        }
+    })
+    .await;
+    ensure!(results.failed() == 0 && results.answered() > 0, "gavel-server: {results}");
+    let spent = served.cpu()?.saturating_sub(before);
+    Ok(spent.as_secs_f64() * 1e6 / (results.answered() * each as u64) as f64)
+}
