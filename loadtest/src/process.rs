@@ -1,47 +1,21 @@
-//! What a process uses, as Linux tells it in `/proc`.
+//! What a process uses, as Linux tells it: its CPU clock, and `/proc`.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::time::{clock_getcpuclockid, clock_gettime};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// `USER_HZ`, in which `/proc/PID/stat` counts: 100 on every architecture Linux runs on today
-/// (`include/asm-generic/param.h`).
-const TICKS_PER_SECOND: u64 = 100;
-
-/// CPU time of a process so far, in user mode and in the kernel, of all its threads. To the nanosecond where the kernel
-/// has that, without threads that have ended; else in hundredths of a second.
+/// CPU time of a process so far, in user mode and in the kernel, of all its threads, also of those that have ended.
 ///
 /// # Errors
 /// When there is no such process.
 pub fn cpu(pid: u32) -> anyhow::Result<Duration> {
-    match scheduled(pid) {
-        Some(time) => Ok(time),
-        None => ticks(pid),
-    }
-}
-
-/// Of `schedstat` (`Documentation/scheduler/sched-stats.rst`), which a kernel may lack.
-fn scheduled(pid: u32) -> Option<Duration> {
-    let mut nanos = 0;
-    for task in std::fs::read_dir(format!("/proc/{pid}/task")).ok()? {
-        match std::fs::read_to_string(task.ok()?.path().join("schedstat")) {
-            Ok(text) => nanos += text.split_whitespace().next()?.parse::<u64>().ok()?,
-            // The thread has ended meanwhile.
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {}
-            Err(_) => return None,
-        }
-    }
-    (nanos > 0).then(|| Duration::from_nanos(nanos))
-}
-
-fn ticks(pid: u32) -> anyhow::Result<Duration> {
-    let stat = read(pid, "stat")?;
-    // The second field is the program's name in parentheses, and may have anything in it.
-    let (_, fields) = stat.rsplit_once(')').context("/proc/PID/stat has no name")?;
-    // utime and stime are fields 14 and 15 (proc_pid_stat(5)); the first after the name is the third.
-    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+    // The call takes 0 for the process that asks.
+    let known = i32::try_from(pid).ok().filter(|pid| *pid > 0).context("no such process")?;
+    let clock =
+        clock_getcpuclockid(nix::unistd::Pid::from_raw(known)).with_context(|| format!("process {pid}"))?;
+    Ok(clock_gettime(clock).with_context(|| format!("process {pid}"))?.into())
 }
 
 /// Bytes of memory the process has at the moment (resident).
@@ -105,16 +79,25 @@ mod tests {
     #[test]
     fn of_this_process() {
         let me = std::process::id();
-        let start = std::time::Instant::now();
-        let mut number = 1_u64;
-        while start.elapsed() < Duration::from_millis(50) || cpu(me).unwrap() < Duration::from_millis(20) {
-            number = std::hint::black_box(number.wrapping_mul(3));
-        }
         forget_peak(me).unwrap();
         assert!(resident(me).unwrap() > 1 << 20 && peak(me).unwrap() > 1 << 20);
         assert!(descriptors(me).unwrap() >= 3);
-        let apart = ticks(me).unwrap().abs_diff(cpu(me).unwrap());
-        assert!(apart < Duration::from_millis(200), "{apart:?}");
-        assert!(cpu(u32::MAX).is_err());
+        assert!(cpu(u32::MAX).is_err() && cpu(0).is_err());
+    }
+
+    #[test]
+    fn threads_that_have_ended_count() {
+        let me = std::process::id();
+        let before = cpu(me).unwrap();
+        let busy = || {
+            let (began, mut number) = (std::time::Instant::now(), 1_u64);
+            while began.elapsed() < Duration::from_millis(30) {
+                number = std::hint::black_box(number.wrapping_mul(3));
+            }
+            let own = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+            Duration::new(own.tv_sec.unsigned_abs(), u32::try_from(own.tv_nsec).unwrap())
+        };
+        let ended = std::thread::spawn(busy).join().unwrap();
+        assert!(cpu(me).unwrap() - before >= ended, "{ended:?}");
     }
 }

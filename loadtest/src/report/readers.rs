@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use gavel_engine::Change;
 use gavel_server::decide;
 use gavel_server::publisher::Publisher;
@@ -16,7 +16,8 @@ use crate::Results;
 /// Has every object of the cluster applied anew by one thread, and asks by another.
 ///
 /// # Errors
-/// When the manifests cannot be read, or an answer is missing.
+/// When the manifests cannot be read, or an answer is not the one that was given before the change: all of it comes at
+/// once, and leaves everything as it was.
 pub(super) fn measure(world: &World) -> anyhow::Result<Readers> {
     let publisher = Arc::new(Publisher::new([]));
     let is_done = Arc::new(AtomicBool::new(false));
@@ -42,17 +43,24 @@ pub(super) fn measure(world: &World) -> anyhow::Result<Readers> {
     };
     published.recv().context("the writer panicked")?;
     let mut results = Results::default();
+    // Some questions are about what is not there; that, too, is an answer.
+    let ask = |question| -> anyhow::Result<Option<(i32, String)>> {
+        let published = publisher.published().context("there is a snapshot")?;
+        Ok(decide::check_flow(&published.snapshot, question)
+            .ok()
+            .map(|answer| (answer.verdict, answer.reason)))
+    };
+    let asked = world.flows.iter().map(|question| Ok((question, ask(question)?)));
+    let known: Vec<_> = asked.collect::<anyhow::Result<_>>()?;
     let before = switches()?;
-    for question in world.flows.iter().cycle() {
+    for (question, answer) in known.iter().cycle() {
         if is_done.load(Ordering::Acquire) {
             break;
         }
         let asked = Instant::now();
-        let published = publisher.published().context("there is a snapshot")?;
-        // Some questions are about what is not there; that, too, is an answer.
-        let _ = std::hint::black_box(decide::check_flow(&published.snapshot, question));
-        drop(published);
+        let now = ask(question)?;
         results.record(asked.elapsed(), Ok(()));
+        ensure!(now == *answer, "another answer than before: {now:?} instead of {answer:?} to {question:?}");
     }
     let after = switches()?;
     let (objects, applied) = writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))?;

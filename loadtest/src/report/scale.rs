@@ -9,7 +9,8 @@ use super::world::World;
 /// Allocators give back some of what reading took within this time.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// Starts a server of the large cluster so many times, and one of a cluster that differs from it in having fewer pods.
+/// Starts servers of the large cluster, so many times, by turns with those of a cluster that differs from it in having
+/// fewer pods.
 ///
 /// # Errors
 /// When one does not start.
@@ -20,25 +21,33 @@ pub(super) async fn measure(
     starts: usize,
 ) -> anyhow::Result<Scale> {
     let mode = programs.modes()?[0];
-    let served = programs.manifests(mode, &fewer.manifests).await?;
-    tokio::time::sleep(SETTLE).await;
-    let fewer = (served.resident()?, fewer.cluster.size().pods);
-    served.stop().await?;
+    let (mut resident, mut of_fewer) = (Vec::new(), Vec::new());
     let mut scale = Scale {
         cluster: large.words(),
         pods: large.cluster.size().pods,
         manifest_bytes: large.written.bytes,
-        fewer,
         ..Default::default()
     };
     for _ in 0..starts {
+        let served = programs.manifests(mode, &fewer.manifests).await?;
+        tokio::time::sleep(SETTLE).await;
+        of_fewer.push(served.resident()?);
+        served.stop().await?;
         let served = programs.manifests(mode, &large.manifests).await?;
         scale.ready_seconds.push(served.ready.as_secs_f64());
         scale.ready_cpu_seconds = served.cpu()?.as_secs_f64();
         scale.peak_bytes = scale.peak_bytes.max(served.peak()?);
         tokio::time::sleep(SETTLE).await;
-        scale.resident_bytes = served.resident()?;
+        resident.push(served.resident()?);
         served.stop().await?;
     }
+    scale.resident_bytes = middle(resident);
+    scale.fewer = (middle(of_fewer), fewer.cluster.size().pods);
     Ok(scale)
+}
+
+/// The reading in the middle; of an even number, the lower one.
+fn middle(mut readings: Vec<u64>) -> u64 {
+    readings.sort_unstable();
+    readings.get(readings.len().saturating_sub(1) / 2).copied().unwrap_or_default()
 }

@@ -6,6 +6,7 @@
 //! what is bad never replaces it.
 
 pub mod cluster;
+mod digests;
 pub mod manifests;
 mod place;
 mod state;

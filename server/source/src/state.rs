@@ -1,10 +1,9 @@
 //! The last good state of a source, and what it tells of it.
 
-use std::collections::BTreeMap;
-
 use gavel_engine::{Change, Object, ObjectKey};
 
 use crate::ManifestError;
+use crate::digests::Digests;
 use crate::manifests::Reading;
 
 /// What a source has to tell.
@@ -27,10 +26,11 @@ pub enum Event {
     Unchanged,
 }
 
-/// The last good state of a source.
+/// The last good state of a source, as far as it is needed to tell what changes it: there may be many objects, and the
+/// snapshot has them already.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
-    objects: BTreeMap<ObjectKey, Object>,
+    digests: Digests,
     is_loaded: bool,
 }
 
@@ -50,13 +50,22 @@ impl Source {
         if !reading.errors.is_empty() {
             return Event::Failed { errors: reading.errors };
         }
-        let next: BTreeMap<ObjectKey, Object> =
+        let mut objects: Vec<(ObjectKey, Object)> =
             reading.objects.into_iter().map(|object| (object.item.key(), object.item)).collect();
-        let gone = self.objects.keys().filter(|key| !next.contains_key(*key));
-        let mut changes: Vec<Change> = gone.cloned().map(Change::Remove).collect();
-        let others = next.iter().filter(|(key, object)| self.objects.get(*key) != Some(*object));
-        changes.extend(others.map(|(_, object)| Change::Upsert(object.clone())));
-        self.objects = next;
+        objects.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let mut digests = self.digests.successor();
+        let mut upserts = Vec::new();
+        for (key, object) in objects {
+            digests.push(&key, &object);
+            if !digests.last_is_in(&self.digests) {
+                upserts.push(Change::Upsert(object));
+            }
+        }
+        digests.shrink();
+        let mut changes: Vec<Change> =
+            self.digests.not_in(&digests).into_iter().map(Change::Remove).collect();
+        changes.append(&mut upserts);
+        self.digests = digests;
         if changes.is_empty() && self.is_loaded {
             return Event::Unchanged;
         }

@@ -68,10 +68,16 @@ pub(super) fn admit(
         let decision = asker.mutated(&pod, &mut outcome);
         match outcome.won {
             Some(win) if phase == Phase::MutateAndValidate => {
-                let name = win.name.to_string();
+                let (name, is_unchanged) = (win.name, win.overlay.is_empty());
                 win.overlay.apply(&mut pod);
-                pod.annotate(CHOSEN, name);
-                seccomp::agree(&mut pod);
+                pod.annotate(CHOSEN, name.to_string());
+                if !seccomp::agree(&mut pod) && is_unchanged {
+                    // The policy that is asked first now has just admitted this very pod; the annotation that names it
+                    // is none that it looks at.
+                    let mut outcome =
+                        Tried { won: Some(Win { name, overlay: Overlay::default() }), ..outcome };
+                    return Ok(asker.validated(&pod, &mut outcome, Some(decision)));
+                }
                 Some(decision)
             }
             _ => return Ok(decision),

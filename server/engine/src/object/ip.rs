@@ -11,7 +11,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 const BIG: u32 = 0xFF_FFFF;
 
 /// A CIDR as written: its network, and the prefix length as it stands there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cidr {
     /// Host bits cleared; IPv4-mapped networks are IPv4.
     pub net: IpNet,

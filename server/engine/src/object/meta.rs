@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use super::Labels;
 
 /// The part of `metav1.ObjectMeta` that decisions look at.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ObjectMeta {
     /// Unique within kind and namespace.
@@ -32,7 +32,7 @@ pub struct ObjectMeta {
 }
 
 /// The part of `metav1.OwnerReference` that decisions look at.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OwnerReference {
     /// Kind of the owner.

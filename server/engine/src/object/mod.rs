@@ -140,7 +140,7 @@ impl fmt::Display for ObjectKey {
 }
 
 /// An object that takes part in decisions.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Object {
     /// A namespace and its labels.
     Namespace(ObjectMeta),
@@ -165,7 +165,7 @@ pub enum Object {
 }
 
 /// `v1 ServiceAccount`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct ServiceAccount {
     /// Name and namespace.
     pub metadata: ObjectMeta,
@@ -209,7 +209,7 @@ impl Object {
 }
 
 /// One step from a snapshot to the next.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Change {
     /// The object is new, or is now this.
     Upsert(Object),

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::LabelSelector;
 
 /// A NetworkPolicy. Defaults of the API are filled in: policy types, and TCP for ports without protocol.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct NetworkPolicy {
     /// The namespace whose pods it selects.
     pub namespace: String,
@@ -26,7 +26,7 @@ pub struct NetworkPolicy {
 }
 
 /// One ingress or egress rule: traffic that matches one of the peers and one of the ports.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct Rule {
     /// `from` or `to`; empty means anybody.
     pub peers: Vec<Peer>,
@@ -35,7 +35,7 @@ pub struct Rule {
 }
 
 /// `NetworkPolicyPeer`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Peer {
     /// Pods by their labels and those of their namespace.
     Pods {

@@ -38,7 +38,7 @@ pub struct ContainerPort {
 }
 
 /// A controller of pods; for flow questions it stands for the pods of its template.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Workload {
     /// Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob or ReplicationController.
     pub kind: Kind,

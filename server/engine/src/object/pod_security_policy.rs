@@ -17,7 +17,7 @@ use super::meta::{nullable, nullable_list, nullable_object, nullable_objects, op
 pub const CRD_GROUP: &str = "policy.gavel.dev";
 
 /// A PodSecurityPolicy.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct PodSecurityPolicy {
     /// Policies are tried in the order of their names, by bytes.
     pub name: String,
@@ -28,7 +28,7 @@ pub struct PodSecurityPolicy {
 }
 
 /// spec defines the policy enforced.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend(
     "required" = ["seLinux", "runAsUser", "supplementalGroups", "fsGroup"],
@@ -141,7 +141,7 @@ pub struct PodSecurityPolicySpec {
 
 /// HostPortRange defines a range of host ports that will be enabled by a policy for pods to use. It requires both the
 /// start and end to be defined.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("required" = ["min", "max"]))]
 pub struct HostPortRange {
@@ -156,7 +156,7 @@ pub struct HostPortRange {
 }
 
 /// IDRange provides a min/max of an allowed range of IDs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("required" = ["min", "max"], "x-kubernetes-validations" = schema::ID_RANGE_RULES))]
 pub struct IdRange {
@@ -173,7 +173,7 @@ pub struct IdRange {
 // The rules of strategies are kept as written: of an unknown one Kubernetes skips the whole policy.
 
 /// SELinuxStrategyOptions defines the strategy type and any options used to create the strategy.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("required" = ["rule"]))]
 pub struct SeLinuxStrategy {
@@ -187,7 +187,7 @@ pub struct SeLinuxStrategy {
 }
 
 /// SELinuxOptions are the labels to be applied to the container.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SeLinuxOptions {
     /// User is a SELinux user label that applies to the container.
@@ -205,7 +205,7 @@ pub struct SeLinuxOptions {
 }
 
 /// RunAsUserStrategyOptions defines the strategy type and any options used to create the strategy.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("required" = ["rule"]))]
 pub struct RunAsUserStrategy {
@@ -222,7 +222,7 @@ pub struct RunAsUserStrategy {
 
 /// The options of `runAsGroup`, `supplementalGroups` and `fsGroup`: the strategy type and any options used to create
 /// the strategy.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("required" = ["rule"]))]
 pub struct GroupStrategy {
@@ -240,7 +240,7 @@ pub struct GroupStrategy {
 
 /// AllowedHostPath defines the host volume conditions that will be enabled by a policy for pods to use. It requires the
 /// path prefix to be defined.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("required" = ["pathPrefix"]))]
 pub struct AllowedHostPath {
@@ -256,7 +256,7 @@ pub struct AllowedHostPath {
 }
 
 /// AllowedFlexVolume represents a single Flexvolume that is allowed to be used.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("required" = ["driver"]))]
 pub struct AllowedFlexVolume {
@@ -267,7 +267,7 @@ pub struct AllowedFlexVolume {
 }
 
 /// AllowedCSIDriver represents a single inline CSI Driver that is allowed to be used.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("required" = ["name"]))]
 pub struct AllowedCsiDriver {
@@ -278,7 +278,7 @@ pub struct AllowedCsiDriver {
 }
 
 /// RuntimeClassStrategyOptions define the strategy that will dictate the allowable RuntimeClasses for a pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = schema::RUNTIME_CLASS_RULES))]
 pub struct RuntimeClassStrategy {

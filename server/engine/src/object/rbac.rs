@@ -6,7 +6,7 @@ use super::meta::{nullable, nullable_list, nullable_object, nullable_objects, op
 use super::{LabelSelector, ObjectMeta};
 
 /// A Role or a ClusterRole.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Role {
     /// Name, namespace (of a Role), labels (which aggregation looks at).
@@ -20,7 +20,7 @@ pub struct Role {
 }
 
 /// `AggregationRule`: where set, the role's own `rules` are replaced by those of the selected roles.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AggregationRule {
     /// A role is taken when any of these matches its labels.
@@ -29,7 +29,7 @@ pub struct AggregationRule {
 }
 
 /// `PolicyRule`: every one of the verbs on every one of the things.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PolicyRule {
     /// `*` means every verb.
@@ -50,7 +50,7 @@ pub struct PolicyRule {
 }
 
 /// A RoleBinding or a ClusterRoleBinding.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Binding {
     /// Name, and namespace of a RoleBinding.
@@ -64,7 +64,7 @@ pub struct Binding {
 }
 
 /// `RoleRef`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RoleRef {
     /// `rbac.authorization.k8s.io`.
@@ -79,7 +79,7 @@ pub struct RoleRef {
 }
 
 /// `Subject`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Subject {
     /// `User`, `Group` or `ServiceAccount`.

@@ -36,34 +36,32 @@ pub(in crate::admission) fn default(
 
 /// What a container has once the policy has filled in; `None`: what it has already.
 fn filled_in(policy: &PodSecurityPolicySpec, own: Option<&Capabilities<'_>>) -> Option<CapabilityLists> {
-    let mut add = names(own.and_then(|own| own.add.as_deref()));
-    let mut drop = names(own.and_then(|own| own.drop.as_deref()));
-    let is_missing = |list: &Names<'_>, name: &&str| !list.contains(name);
-    let defaults = policy.default_add_capabilities.iter().map(String::as_str);
-    let defaults: Names<'_> =
-        defaults.filter(|name| is_missing(&drop, name) && is_missing(&add, name)).collect();
-    let required = policy.required_drop_capabilities.iter().map(String::as_str);
-    let required: Names<'_> = required.filter(|name| is_missing(&drop, name)).collect();
-    if defaults.is_empty() && required.is_empty() {
+    let add = own.and_then(|own| own.add.as_deref()).unwrap_or_default();
+    let drop = own.and_then(|own| own.drop.as_deref()).unwrap_or_default();
+    let has = |list: &[Text<'_>], name: &str| list.iter().any(|other| **other == *name);
+    let is_default_missing = |name: &&str| !has(drop, name) && !has(add, name);
+    let is_required_missing = |name: &&str| !has(drop, name);
+    let defaults = || policy.default_add_capabilities.iter().map(String::as_str).filter(is_default_missing);
+    let required =
+        || policy.required_drop_capabilities.iter().map(String::as_str).filter(is_required_missing);
+    if defaults().next().is_none() && required().next().is_none() {
         return None;
     }
-    add.extend(defaults);
-    drop.extend(required);
+    let text = |name: &'_ Text<'_>| name.to_string();
+    let add = add.iter().map(text).chain(defaults().map(str::to_owned));
+    let drop = drop.iter().map(text).chain(required().map(str::to_owned));
     Some(CapabilityLists { add: sorted(add), drop: sorted(drop) })
 }
 
-type Names<'x> = SmallVec<[&'x str; 8]>;
-
-fn names<'x>(list: Option<&'x [Text<'_>]>) -> Names<'x> {
-    list.unwrap_or_default().iter().map(|name| &**name).collect()
-}
-
 /// Each name once: Go's `sets.String`.
-fn sorted(mut names: Names<'_>) -> Vec<String> {
+fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.collect();
     names.sort_unstable();
     names.dedup();
-    names.into_iter().map(str::to_owned).collect()
+    names
 }
+
+type Names<'x> = SmallVec<[&'x str; 8]>;
 
 /// Capabilities in effect: an empty list that was filled in is nil in Go.
 struct InEffect<'x> {

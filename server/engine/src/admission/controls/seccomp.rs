@@ -170,10 +170,11 @@ pub(in crate::admission) fn missing_field_of(
 }
 
 /// What the API server does to a new pod between the two phases: fields and annotations are made to agree
-/// (`applySeccompVersionSkew` of `pkg/registry/core/pod/strategy.go`).
-pub(in crate::admission) fn agree(pod: &mut PodView<'_>) {
+/// (`applySeccompVersionSkew` of `pkg/registry/core/pod/strategy.go`). Tells whether anything had to be changed.
+pub(in crate::admission) fn agree(pod: &mut PodView<'_>) -> bool {
+    let mut changes = false;
     let mut annotate: SmallVec<[(String, String); 2]> = SmallVec::new();
-    let PodView { metadata, spec: Some(spec), .. } = pod else { return };
+    let PodView { metadata, spec: Some(spec), .. } = pod else { return changes };
     let annotations = metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
     let field = spec.security_context.as_ref().and_then(|context| context.seccomp_profile.as_ref());
     match (field, annotations.and_then(|annotations| annotations.get(POD))) {
@@ -181,6 +182,7 @@ pub(in crate::admission) fn agree(pod: &mut PodView<'_>) {
         (None, Some(value)) => {
             if let Some(field) = field_for(value) {
                 spec.security_context.get_or_insert_default().seccomp_profile = Some(field);
+                changes = true;
             }
         }
         _ => {}
@@ -195,6 +197,7 @@ pub(in crate::admission) fn agree(pod: &mut PodView<'_>) {
             (None, Some(value)) => {
                 if let Some(field) = field_for(value) {
                     container.security_context.get_or_insert_default().seccomp_profile = Some(field);
+                    changes = true;
                 }
             }
             _ => {}
@@ -202,5 +205,7 @@ pub(in crate::admission) fn agree(pod: &mut PodView<'_>) {
     }
     for (key, value) in annotate.into_iter().filter(|(_, value)| !value.is_empty()) {
         pod.annotate(&key, value);
+        changes = true;
     }
+    changes
 }

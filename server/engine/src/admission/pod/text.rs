@@ -67,32 +67,52 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 
 /// A map of strings as a list: pods have few annotations, and most are never looked up.
 #[derive(Clone, Debug, Default)]
-pub struct Pairs<'a>(Vec<(Text<'a>, Text<'a>)>);
+pub struct Pairs<'a> {
+    pairs: Vec<(Text<'a>, Text<'a>)>,
+    /// Whether some key begins with [`OF_CONTAINERS`].
+    any_of_containers: bool,
+}
+
+/// What keys about single containers begin with. They are looked up for each container by each policy, and hardly ever
+/// there.
+const OF_CONTAINERS: &str = "container.";
 
 impl Pairs<'_> {
     /// The value of a key. Of a key that is there twice the last one counts, as in Go.
     pub(in crate::admission) fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(other, _)| &**other == key).map(|(_, value)| &**value)
+        self.pairs.iter().rev().find(|(other, _)| &**other == key).map(|(_, value)| &**value)
     }
 
-    /// The value of the key that is `prefix` and `name` in one: such keys are looked up more often than they are there.
+    /// The value of the key that is `prefix` and `name` in one.
     pub(in crate::admission) fn get_of(&self, prefix: &str, name: &str) -> Option<&str> {
+        if !self.any_of_containers && prefix.starts_with(OF_CONTAINERS) {
+            return None;
+        }
         // Lengths and ends differ sooner than beginnings, which are those of a few domains.
         let is_it = |key: &str| {
             key.len() == prefix.len() + name.len() && key.ends_with(name) && key.starts_with(prefix)
         };
-        let pair = self.0.iter().rev().find(|(key, _)| is_it(key));
+        let pair = self.pairs.iter().rev().find(|(key, _)| is_it(key));
         pair.map(|(_, value)| &**value)
     }
 
     pub(in crate::admission) fn set(&mut self, key: &str, value: String) {
-        self.0.push((key.to_owned().into(), value.into()));
+        self.push(key.to_owned().into(), value.into());
+    }
+}
+
+impl<'a> Pairs<'a> {
+    fn push(&mut self, key: Text<'a>, value: Text<'a>) {
+        self.any_of_containers |= key.starts_with(OF_CONTAINERS);
+        self.pairs.push((key, value));
     }
 }
 
 impl<'a, K: Into<Text<'a>>, V: Into<Text<'a>>> FromIterator<(K, V)> for Pairs<'a> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Pairs(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+        let mut all = Pairs::default();
+        pairs.into_iter().for_each(|(key, value)| all.push(key.into(), value.into()));
+        all
     }
 }
 
@@ -108,11 +128,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Pairs<'a>, M::Error> {
-                let mut pairs = Vec::with_capacity(map.size_hint().unwrap_or_default());
+                let mut pairs = Pairs::default();
                 while let Some((key, value)) = map.next_entry::<Text<'a>, Option<Text<'a>>>()? {
-                    pairs.push((key, value.unwrap_or_default()));
+                    pairs.push(key, value.unwrap_or_default());
                 }
-                Ok(Pairs(pairs))
+                Ok(pairs)
             }
         }
 
