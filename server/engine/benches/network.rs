@@ -37,7 +37,7 @@ fn next(place: usize, answer: bool) -> usize {
 /// The least a question costs: its two addresses looked up in one flat table.
 #[divan::bench(args = SIZES)]
 fn question_bare_look_ups(bencher: Bencher<'_, '_>, pods: u32) {
-    let cluster = Cluster { pods };
+    let cluster = Cluster::of(pods);
     let table: HashMap<IpAddr, u32, foldhash::fast::RandomState> =
         (0..pods).map(|pod| (cluster::address(pod), pod)).collect();
     let questions = cluster.questions(QUESTIONS);
@@ -52,7 +52,7 @@ fn question_bare_look_ups(bencher: Bencher<'_, '_>, pods: u32) {
 
 #[divan::bench(args = SIZES)]
 fn question_check_flow(bencher: Bencher<'_, '_>, pods: u32) {
-    let cluster = Cluster { pods };
+    let cluster = Cluster::of(pods);
     let snapshot = cluster.snapshot();
     let questions = cluster.questions(QUESTIONS);
     bencher.counter(ItemsCount::new(QUESTIONS)).bench_local(|| {
@@ -72,14 +72,14 @@ fn question_check_flow(bencher: Bencher<'_, '_>, pods: u32) {
 /// A pod with labels others have too gets another address. The snapshot before is kept until the next.
 #[divan::bench(args = SIZES)]
 fn change_pod(bencher: Bencher<'_, '_>, pods: u32) {
-    let mut snapshot = Cluster { pods }.snapshot();
+    let mut snapshot = Cluster::of(pods).snapshot();
     let mut number = 0;
     bencher
         .with_inputs(|| {
             number += 1;
             let pod = cluster::random(number) as u32 % pods;
             let address = std::net::Ipv4Addr::from_bits(0x6400_0000 + number as u32);
-            Change::Upsert(cluster::read(&cluster::pod(pod, &address.to_string())))
+            Change::Upsert(cluster::read(&Cluster::of(pods).pod(pod, &address.to_string())))
         })
         .bench_local_values(|change| snapshot = snapshot.apply([change]));
 }
@@ -87,7 +87,7 @@ fn change_pod(bencher: Bencher<'_, '_>, pods: u32) {
 /// What a change costs that no policy looks at: the snapshot's own bookkeeping, part of every other change.
 #[divan::bench(args = SIZES)]
 fn change_nothing(bencher: Bencher<'_, '_>, pods: u32) {
-    let mut snapshot = Cluster { pods }.snapshot();
+    let mut snapshot = Cluster::of(pods).snapshot();
     let account = cluster::read(
         r#"{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"a","namespace":"b"}}"#,
     );
@@ -99,12 +99,12 @@ fn change_nothing(bencher: Bencher<'_, '_>, pods: u32) {
 /// A pod with a label of its own, which makes a new identity, comes and goes.
 #[divan::bench(args = SIZES)]
 fn change_identity(bencher: Bencher<'_, '_>, pods: u32) {
-    let mut snapshot = Cluster { pods }.snapshot();
+    let mut snapshot = Cluster::of(pods).snapshot();
     let mut number = 0;
     bencher
         .with_inputs(|| {
             number += 1;
-            let pod = cluster::pod(cluster::random(number) as u32 % pods, "100.64.0.1");
+            let pod = Cluster::of(pods).pod(cluster::random(number) as u32 % pods, "100.64.0.1");
             let upsert =
                 cluster::read(&pod.replace("\"version\":\"v1\"", &format!("\"version\":\"x{number}\"")));
             Change::Upsert(upsert)
@@ -112,7 +112,7 @@ fn change_identity(bencher: Bencher<'_, '_>, pods: u32) {
         .bench_local_values(|change| snapshot = snapshot.apply([change]));
 }
 
-const LARGE: Cluster = Cluster { pods: 100_000 };
+const LARGE: Cluster = Cluster::of(100_000);
 
 #[divan::bench(sample_count = 5, sample_size = 1)]
 fn build_parse_json(bencher: Bencher<'_, '_>) {

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::Index;
 use super::isolation::Isolation;
 use super::line::Sides;
+use super::namespaces::FEW;
 use super::packed::PackedLabels;
 use super::policy::{CompiledPolicy, Direction};
 use super::postings::label_hash;
@@ -128,13 +129,27 @@ impl Index {
         for selector in selectors {
             self.selected.get_mut(selector).insert(id);
         }
+        self.enter_namespace(namespace, id);
+        id
+    }
+
+    /// The identity is one of its namespace, and found there.
+    fn enter_namespace(&mut self, id: u32, identity: u32) {
+        let Some(namespace) = self.namespace_mut(id) else { return };
+        namespace.identities.insert(identity);
+        if namespace.identities_are_posted {
+            self.post_identity(id, identity);
+        } else if namespace.identities.len() > FEW {
+            namespace.identities_are_posted = true;
+            namespace.identities.clone().iter().for_each(|identity| self.post_identity(id, identity));
+        }
+    }
+
+    fn post_identity(&mut self, namespace: u32, id: u32) {
+        let Some(identity) = self.identities.get(id) else { return };
         for (key, value) in identity.labels.iter() {
             self.identity_labels.insert(label_hash(&self.hasher, namespace, key, value), id);
         }
-        if let Some(namespace) = self.namespace_mut(namespace) {
-            namespace.identities.insert(id);
-        }
-        id
     }
 
     fn remove_identity(&mut self, id: u32) {
@@ -142,8 +157,11 @@ impl Index {
         for selector in self.selectors_of(identity.namespace, &identity.labels) {
             self.selected.get_mut(selector).remove(id);
         }
-        for (key, value) in identity.labels.iter() {
-            self.identity_labels.remove(label_hash(&self.hasher, identity.namespace, key, value), id);
+        let namespace = self.namespaces.get(identity.namespace);
+        if namespace.is_some_and(|namespace| namespace.identities_are_posted) {
+            for (key, value) in identity.labels.iter() {
+                self.identity_labels.remove(label_hash(&self.hasher, identity.namespace, key, value), id);
+            }
         }
         let ports: SmallVec<[&ContainerPort; 4]> = identity.ports.iter().collect();
         let hash = self.hasher.hash_one((identity.namespace, &identity.labels, &ports[..]));

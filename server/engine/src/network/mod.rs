@@ -64,7 +64,7 @@ pub struct Index {
     identities: Registry<Arc<identities::Identity>>,
     /// How many pods and templates each identity stands for.
     identity_references: Vector<u32, 64>,
-    /// Identities by namespace and label.
+    /// Identities by namespace and label, of namespaces that have more than a few.
     identity_labels: postings::Postings,
     namespaces: Registry<Arc<namespaces::Namespace>>,
     /// Namespaces by label.
@@ -76,7 +76,7 @@ pub struct Index {
     selected_namespaces: Vector<IdSet>,
     pod_selectors: Registry<Arc<selectors::PodSelector>>,
     selector_uses: Vector<selectors::SelectorUse>,
-    /// Pod selectors by scope and a label they ask for.
+    /// Pod selectors by scope and a label they ask for, but those of namespaces that have only a few.
     pod_selector_anchors: postings::Postings,
     /// The identities that each pod selector matches; left empty for those that match all of their scope.
     selected: Vector<IdSet>,

@@ -13,6 +13,10 @@ use crate::selector;
 /// The label that every namespace of a cluster has, with its name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
+/// So many identities or selectors of a namespace are looked through, one by one; of more there is an index. Most
+/// namespaces are small, and clusters may have tens of thousands.
+pub(super) const FEW: usize = 24;
+
 /// A namespace that an object declares, or that pods or policies imply.
 #[derive(Clone, Debug)]
 pub(super) struct Namespace {
@@ -23,6 +27,13 @@ pub(super) struct Namespace {
     /// How many policies it has.
     pub(super) policies: u32,
     pub(super) identities: IdSet,
+    /// Whether these are found by their labels, in [`Index::identity_labels`]: once there have been more than [`FEW`].
+    pub(super) identities_are_posted: bool,
+    /// The pod selectors that speak of it alone.
+    pub(super) pod_selectors: IdSet,
+    /// Whether these are found by what they ask for, in [`Index::pod_selector_anchors`]: once there have been more than
+    /// [`FEW`].
+    pub(super) pod_selectors_are_posted: bool,
     /// The namespace selectors that match it.
     pub(super) selectors: IdSet,
     /// The bits that its pod selectors have: see [`Line::own`](super::line::Line::own).
@@ -56,6 +67,9 @@ impl Index {
             labels: Arc::default(),
             policies: 0,
             identities: IdSet::default(),
+            identities_are_posted: false,
+            pod_selectors: IdSet::default(),
+            pod_selectors_are_posted: false,
             selectors: IdSet::default(),
             bits: 0,
         };

@@ -4,6 +4,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use super::Index;
+use super::namespaces::FEW;
 use super::packed::PackedLabels;
 use super::policy::CompiledPolicy;
 use super::postings::{anchor_hashes, anchors, label_hash, unanchored_hash};
@@ -112,14 +113,7 @@ impl Index {
         let selector = PodSelector { scope, labels: labels.clone() };
         let id = self.pod_selectors.insert(hash, Arc::new(selector));
         self.selector_uses.get_mut(id).references = 1;
-        for hash in anchor_hashes(&self.hasher, scope, labels) {
-            self.pod_selector_anchors.insert(hash, id);
-        }
-        if let Scope::Namespaces(namespaces) = scope
-            && let Some(namespaces) = self.namespace_selectors.get_mut(namespaces)
-        {
-            namespaces.pod_selectors.insert(id);
-        }
+        self.enter_pod_selector(scope, id);
         // Who matches everything is found in the scope itself.
         if !is_empty(labels) {
             for identity in self.matching_identities(scope, labels) {
@@ -127,6 +121,56 @@ impl Index {
             }
         }
         id
+    }
+
+    /// The pod selector is one of its scope, and found there.
+    fn enter_pod_selector(&mut self, scope: Scope, id: u32) {
+        match scope {
+            Scope::Namespaces(namespaces) => {
+                if let Some(namespaces) = self.namespace_selectors.get_mut(namespaces) {
+                    namespaces.pod_selectors.insert(id);
+                }
+                self.post_pod_selector(id);
+            }
+            Scope::Namespace(namespace) => {
+                let Some(namespace) = self.namespace_mut(namespace) else { return };
+                namespace.pod_selectors.insert(id);
+                if namespace.pod_selectors_are_posted {
+                    self.post_pod_selector(id);
+                } else if namespace.pod_selectors.len() > FEW {
+                    namespace.pod_selectors_are_posted = true;
+                    namespace.pod_selectors.clone().iter().for_each(|id| self.post_pod_selector(id));
+                }
+            }
+        }
+    }
+
+    fn post_pod_selector(&mut self, id: u32) {
+        let Some(selector) = self.pod_selectors.get(id) else { return };
+        for hash in anchor_hashes(&self.hasher, selector.scope, &selector.labels) {
+            self.pod_selector_anchors.insert(hash, id);
+        }
+    }
+
+    /// The pod selector is no longer found in its scope.
+    fn leave_pod_selector(&mut self, selector: &PodSelector, id: u32) {
+        let is_posted = match selector.scope {
+            Scope::Namespaces(namespaces) => {
+                if let Some(namespaces) = self.namespace_selectors.get_mut(namespaces) {
+                    namespaces.pod_selectors.remove(id);
+                }
+                true
+            }
+            Scope::Namespace(namespace) => self.namespace_mut(namespace).is_some_and(|namespace| {
+                namespace.pod_selectors.remove(id);
+                namespace.pod_selectors_are_posted
+            }),
+        };
+        if is_posted {
+            for hash in anchor_hashes(&self.hasher, selector.scope, &selector.labels) {
+                self.pod_selector_anchors.remove(hash, id);
+            }
+        }
     }
 
     /// The pod selector has one user less.
@@ -138,14 +182,7 @@ impl Index {
         }
         let bit = std::mem::take(uses).bit;
         let Some(selector) = self.pod_selectors.get(id).cloned() else { return };
-        for hash in anchor_hashes(&self.hasher, selector.scope, &selector.labels) {
-            self.pod_selector_anchors.remove(hash, id);
-        }
-        if let Scope::Namespaces(namespaces) = selector.scope
-            && let Some(namespaces) = self.namespace_selectors.get_mut(namespaces)
-        {
-            namespaces.pod_selectors.remove(id);
-        }
+        self.leave_pod_selector(&selector, id);
         let selected = std::mem::take(self.selected.get_mut(id));
         if let (Some(bit), Scope::Namespace(namespace)) = (bit, selector.scope) {
             selected.iter().for_each(|identity| self.lines.get_mut(identity).select(bit, false));
@@ -183,8 +220,20 @@ impl Index {
         labels: &PackedLabels,
         matching: &mut Vec<u32>,
     ) {
+        let matches = |id: &u32| {
+            self.pod_selectors
+                .get(*id)
+                .is_some_and(|candidate| candidate.scope == scope && labels.meet(&candidate.labels))
+        };
         let in_use = match scope {
-            Scope::Namespace(id) => self.namespaces.get(id).is_some_and(|namespace| namespace.policies > 0),
+            Scope::Namespace(id) => {
+                let Some(namespace) = self.namespaces.get(id) else { return };
+                if !namespace.pod_selectors_are_posted {
+                    matching.extend(namespace.pod_selectors.iter().filter(matches));
+                    return;
+                }
+                !namespace.pod_selectors.is_empty()
+            }
             Scope::Namespaces(id) => {
                 self.namespace_selectors.get(id).is_some_and(|selector| !selector.pod_selectors.is_empty())
             }
@@ -196,11 +245,7 @@ impl Index {
         let hashes = labels.iter().map(|(key, value)| label_hash(&self.hasher, scope, key, value));
         for hash in hashes.chain([unanchored_hash(&self.hasher, scope)]) {
             for id in self.pod_selector_anchors.get(hash).into_iter().flat_map(IdSet::iter) {
-                if let Some(candidate) = self.pod_selectors.get(id)
-                    && candidate.scope == scope
-                    && labels.meet(&candidate.labels)
-                    && !matching[start..].contains(&id)
-                {
+                if matches(&id) && !matching[start..].contains(&id) {
                     matching.push(id);
                 }
             }
@@ -252,9 +297,10 @@ impl Index {
         let mut within = |namespace: u32| {
             let matches =
                 |id: &u32| self.identities.get(*id).is_some_and(|identity| identity.labels.meet(labels));
-            if anchors.is_empty() {
-                let identities = self.namespaces.get(namespace).map(|namespace| &namespace.identities);
-                matching.extend(identities.into_iter().flat_map(IdSet::iter).filter(matches));
+            let Some(found) = self.namespaces.get(namespace) else { return };
+            if anchors.is_empty() || !found.identities_are_posted {
+                matching.extend(found.identities.iter().filter(matches));
+                return;
             }
             for (key, value) in &anchors {
                 let labelled = self.identity_labels.get(label_hash(&self.hasher, namespace, key, value));
