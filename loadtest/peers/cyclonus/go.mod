@@ -5,6 +5,7 @@ go 1.22.0
 require (
 	github.com/mattfenwick/cyclonus v0.5.6
 	k8s.io/api v0.30.2
+	loadtest.gavel.dev/asked v0.0.0
 )
 
 require (
@@ -63,3 +64,5 @@ require (
 	sigs.k8s.io/structured-merge-diff/v4 v4.4.1 // indirect
 	sigs.k8s.io/yaml v1.3.0 // indirect
 )
+
+replace loadtest.gavel.dev/asked => ../asked

@@ -1,24 +1,15 @@
 // Command cyclonus asks the matcher of cyclonus, a simulator of NetworkPolicy, whether flows are allowed.
 //
-// It reads a cluster's policies and flows, ends of which are resolved already, from the file it is given, and prints
-// all answers as a line of JSON. For every line it then reads it answers all of them once more, as often as fits into
-// the number of milliseconds that the line tells, and prints how many it answered and how much CPU time that took,
-// garbage collection included.
+// It is asked for a cluster's policies and flows, ends of which are resolved already; [asked] tells how. To answer
+// again, it always begins with flows that are decoded.
 package main
 
 import (
-	"bufio"
-	"encoding/json"
-	"fmt"
-	"os"
-	"strconv"
-	"strings"
-	"syscall"
-	"time"
-
 	"github.com/mattfenwick/cyclonus/pkg/matcher"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+
+	"loadtest.gavel.dev/asked"
 )
 
 type end struct {
@@ -36,69 +27,33 @@ type flow struct {
 	Protocol    string `json:"protocol"`
 }
 
-type question struct {
+type questions struct {
 	Policies []*networkingv1.NetworkPolicy `json:"policies"`
 	Flows    []flow                        `json:"flows"`
 }
 
 func main() {
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "cyclonus:", err)
-		os.Exit(1)
-	}
+	asked.Main(answer)
 }
 
-func run() error {
-	if len(os.Args) != 2 {
-		return fmt.Errorf("usage: %s FILE", os.Args[0])
-	}
-	raw, err := os.ReadFile(os.Args[1])
-	if err != nil {
-		return err
-	}
-	var asked question
-	if err := json.Unmarshal(raw, &asked); err != nil {
-		return err
-	}
-	for _, policy := range asked.Policies {
+func answer(questions *questions) (*asked.Answered, error) {
+	for _, policy := range questions.Policies {
 		setDefaults(policy)
 	}
-	policies := matcher.BuildNetworkPolicies(true, asked.Policies)
-	traffic := make([]*matcher.Traffic, len(asked.Flows))
-	answers := make([]bool, len(asked.Flows))
-	for i, f := range asked.Flows {
+	policies := matcher.BuildNetworkPolicies(true, questions.Policies)
+	traffic := make([]*matcher.Traffic, len(questions.Flows))
+	answers := make([]bool, len(questions.Flows))
+	for i, f := range questions.Flows {
 		traffic[i] = &matcher.Traffic{
 			Source: f.Source.peer(), Destination: f.Destination.peer(),
 			ResolvedPort: f.Port, ResolvedPortName: f.PortName, Protocol: corev1.Protocol(f.Protocol),
 		}
 		answers[i] = policies.IsTrafficAllowed(traffic[i]).IsAllowed()
 	}
-	out := json.NewEncoder(os.Stdout)
-	if err := out.Encode(map[string]any{"answers": answers}); err != nil {
-		return err
+	again := func(_ string, number int) (bool, error) {
+		return policies.IsTrafficAllowed(traffic[number]).IsAllowed(), nil
 	}
-	lines := bufio.NewScanner(os.Stdin)
-	for lines.Scan() {
-		millis, err := strconv.Atoi(strings.TrimSpace(lines.Text()))
-		if err != nil {
-			return err
-		}
-		decisions, allowed := 0, 0
-		before := cpu()
-		for until := time.Now().Add(time.Duration(millis) * time.Millisecond); decisions == 0 || time.Now().Before(until); {
-			for range 50 {
-				if policies.IsTrafficAllowed(traffic[decisions%len(traffic)]).IsAllowed() {
-					allowed++
-				}
-				decisions++
-			}
-		}
-		spent := cpu() - before
-		if err := out.Encode(map[string]any{"decisions": decisions, "allowed": allowed, "cpuNanos": spent}); err != nil {
-			return err
-		}
-	}
-	return lines.Err()
+	return &asked.Answered{Answers: answers, Again: again, AtOnce: 50}, nil
 }
 
 func (e end) peer() *matcher.TrafficPeer {
@@ -134,13 +89,4 @@ func setDefaults(policy *networkingv1.NetworkPolicy) {
 	for i := range spec.Egress {
 		tcp(spec.Egress[i].Ports)
 	}
-}
-
-// cpu is the CPU time of this process, all threads included, in nanoseconds.
-func cpu() int64 {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		panic(err)
-	}
-	return usage.Utime.Nano() + usage.Stime.Nano()
 }

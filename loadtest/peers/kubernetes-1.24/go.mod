@@ -8,6 +8,7 @@ require (
 	k8s.io/apiserver v0.0.0
 	k8s.io/client-go v0.24.17
 	k8s.io/kubernetes v1.24.17
+	loadtest.gavel.dev/asked v0.0.0
 )
 
 require (
@@ -94,3 +95,5 @@ replace (
 	k8s.io/sample-cli-plugin => k8s.io/sample-cli-plugin v0.24.17
 	k8s.io/sample-controller => k8s.io/sample-controller v0.24.17
 )
+
+replace loadtest.gavel.dev/asked => ../asked

@@ -1,23 +1,16 @@
 // Command kubernetes-1.24 asks the PodSecurityPolicy admission plugin of Kubernetes 1.24, with its RBAC authorizer,
 // whether pods may be created: both phases, as its API server did, without that API server.
 //
-// It reads policies, RBAC objects and requests from the file it is given, and prints all answers as a line of JSON. For
-// every line it then reads, "decoded MILLISECONDS" or "json MILLISECONDS", it answers again and again for about so long,
-// and prints how many it answered and how much CPU time that took, garbage collection included. "decoded" begins with
-// pods of the plugin's own type; their copies, which the plugin writes its defaults into, are made beforehand and do
-// not count. "json" begins with bytes.
+// It is asked for policies, RBAC objects and requests; [asked] tells how. To answer again, "decoded" begins with pods of
+// the plugin's own type; their copies, which the plugin writes its defaults into, are made beforehand and do not count.
+// "json" begins with bytes.
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	goruntime "runtime"
-	"strings"
-	"syscall"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1beta1 "k8s.io/api/policy/v1beta1"
@@ -39,6 +32,8 @@ import (
 	"k8s.io/kubernetes/pkg/capabilities"
 	pspplugin "k8s.io/kubernetes/plugin/pkg/admission/security/podsecuritypolicy"
 	"k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac"
+
+	"loadtest.gavel.dev/asked"
 )
 
 type request struct {
@@ -49,7 +44,7 @@ type request struct {
 	Object    json.RawMessage `json:"object"`
 }
 
-type question struct {
+type questions struct {
 	Objects  []json.RawMessage `json:"objects"`
 	Requests []request         `json:"requests"`
 }
@@ -63,77 +58,42 @@ type chain struct {
 }
 
 func main() {
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "kubernetes-1.24:", err)
-		os.Exit(1)
-	}
+	asked.Main(answer)
 }
 
-func run() error {
-	if len(os.Args) != 2 {
-		return fmt.Errorf("usage: %s FILE", os.Args[0])
-	}
+func answer(questions *questions) (*asked.Answered, error) {
 	capabilities.Setup(true, 0) // kube-apiserver --allow-privileged
-	raw, err := os.ReadFile(os.Args[1])
+	admit, err := newChain(questions.Objects)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var asked question
-	if err := json.Unmarshal(raw, &asked); err != nil {
-		return err
-	}
-	admit, err := newChain(asked.Objects)
-	if err != nil {
-		return err
-	}
-	pods := make([]*core.Pod, len(asked.Requests))
-	answers := make([]bool, len(asked.Requests))
-	for i := range asked.Requests {
-		if pods[i], err = decode(asked.Requests[i].Object); err != nil {
-			return err
+	requests := questions.Requests
+	pods := make([]*core.Pod, len(requests))
+	answers := make([]bool, len(requests))
+	for i := range requests {
+		if pods[i], err = decode(requests[i].Object); err != nil {
+			return nil, err
 		}
-		answers[i] = admit.allows(&asked.Requests[i], pods[i].DeepCopy())
+		answers[i] = admit.allows(&requests[i], pods[i].DeepCopy())
 	}
-	out := json.NewEncoder(os.Stdout)
-	if err := out.Encode(map[string]any{"answers": answers}); err != nil {
-		return err
-	}
-	lines := bufio.NewScanner(os.Stdin)
-	for lines.Scan() {
-		var how string
-		var millis int
-		if _, err := fmt.Sscan(strings.TrimSpace(lines.Text()), &how, &millis); err != nil {
-			return err
-		}
-		decisions, spent := 0, int64(0)
-		for until := time.Now().Add(time.Duration(millis) * time.Millisecond); decisions == 0 || time.Now().Before(until); {
-			copies := make([]*core.Pod, len(pods))
-			if how == "decoded" {
-				for i, pod := range pods {
-					copies[i] = pod.DeepCopy()
-				}
-				goruntime.GC()
+	var copies []*core.Pod
+	ready := func(how string) {
+		if how == "decoded" {
+			copies = make([]*core.Pod, len(pods))
+			for i, pod := range pods {
+				copies[i] = pod.DeepCopy()
 			}
-			before := cpu()
-			for i := range pods {
-				pod := copies[i]
-				if pod == nil {
-					if pod, err = decode(asked.Requests[i].Object); err != nil {
-						return err
-					}
-				}
-				if admit.allows(&asked.Requests[i], pod) != answers[i] {
-					return fmt.Errorf("request %d: another answer than before", i)
-				}
-			}
-			spent += cpu() - before
-			decisions += len(pods)
-		}
-		if err := out.Encode(map[string]any{"decisions": decisions, "cpuNanos": spent}); err != nil {
-			return err
+			goruntime.GC()
 		}
 	}
-	return lines.Err()
+	again := func(how string, number int) (bool, error) {
+		if how == "decoded" {
+			return admit.allows(&requests[number], copies[number]), nil
+		}
+		pod, err := decode(requests[number].Object)
+		return err == nil && admit.allows(&requests[number], pod), err
+	}
+	return &asked.Answered{Answers: answers, Again: again, AtOnce: len(answers), Ready: ready}, nil
 }
 
 // decode reads, defaults and converts a pod as the API server does before it asks its plugins.
@@ -211,13 +171,4 @@ func newChain(objects []json.RawMessage) (*chain, error) {
 		return nil, fmt.Errorf("the plugin has not both phases: %T", plugin)
 	}
 	return &chain{plugin: both}, nil
-}
-
-// cpu is the CPU time of this process, all threads included, in nanoseconds.
-func cpu() int64 {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		panic(err)
-	}
-	return usage.Utime.Nano() + usage.Stime.Nano()
 }

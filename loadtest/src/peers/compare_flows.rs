@@ -39,7 +39,7 @@ impl Bench<'_> {
         same("cyclonus", &gavel, &answers, words)?;
         let mut in_process = self.row("CheckFlow, in process", "cyclonus v0.5.6", gavel.len(), 100.0);
         for _ in 0..self.peers.rounds {
-            in_process.peer_micros.push(cyclonus.micros(self.peers.window)?);
+            in_process.peer_micros.push(cyclonus.micros("decoded", self.peers.window)?);
             in_process.gavel_micros.push(micros(self.peers.window, requests.len(), |index| {
                 let _ = black_box(decide(index));
             }));

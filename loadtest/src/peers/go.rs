@@ -1,4 +1,4 @@
-//! Programs in Go: built from the modules of `loadtest/peers`, and asked line by line.
+//! Programs in Go: built from the modules of `loadtest/peers`, and asked line by line, as their module `asked` has it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -76,25 +76,14 @@ impl Evaluator {
         Ok((evaluator, answers))
     }
 
-    /// Has it answer for a while, and tells the CPU time a decision, in microseconds.
+    /// Has it answer for a while, from questions that are as `how` tells: "decoded", or in some programs also "json". The
+    /// CPU time a decision, in microseconds.
     ///
     /// # Errors
     /// When it does not answer.
-    pub(super) fn micros(&mut self, window: Duration) -> anyhow::Result<f64> {
-        self.window(&window.as_millis().to_string())
-    }
-
-    /// The same of a program that can be asked in several ways: how.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub(super) fn micros_of(&mut self, how: &str, window: Duration) -> anyhow::Result<f64> {
-        self.window(&format!("{how} {}", window.as_millis()))
-    }
-
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    fn window(&mut self, line: &str) -> anyhow::Result<f64> {
-        writeln!(self.questions, "{line}")?;
+    pub(super) fn micros(&mut self, how: &str, window: Duration) -> anyhow::Result<f64> {
+        writeln!(self.questions, "{how} {}", window.as_millis())?;
         let Window { decisions, cpu_nanos } = self.line()?;
         ensure!(decisions > 0, "{}: no decision", self.name);
         Ok(cpu_nanos as f64 / 1000.0 / decisions as f64)

@@ -98,11 +98,11 @@ impl Bench<'_> {
             of_decoded.gavel_micros.push(micros_of(window, decoded.len(), request, |request| {
                 let _ = black_box(snapshot.admit(request));
             }));
-            of_decoded.peer_micros.push(peer.micros_of("decoded", window)?);
+            of_decoded.peer_micros.push(peer.micros("decoded", window)?);
             of_json.gavel_micros.push(micros(window, questions.len(), |index| {
                 let _ = black_box(decide::admit(snapshot, &questions[index]));
             }));
-            of_json.peer_micros.push(peer.micros_of("json", window)?);
+            of_json.peer_micros.push(peer.micros("json", window)?);
         }
         Ok(rows)
     }

@@ -1,0 +1,3 @@
+module loadtest.gavel.dev/asked
+
+go 1.22
