@@ -20,8 +20,8 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Request, Status};
 
-use crate::questions::Question;
 use crate::stream::{Dialogue, Messages, Opening};
+use crate::{Load, Question, Questions, Results, run};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -129,6 +129,19 @@ impl Target {
         within.await.unwrap_or_else(|_| {
             Err(Status::deadline_exceeded(format!("no answer within {:?}", self.deadline)))
         })
+    }
+
+    /// Asks these in turn, again and again, as the load has it.
+    pub async fn ask_all(&self, questions: &Arc<Questions>, load: Load) -> Results {
+        let (target, questions) = (self.clone(), questions.clone());
+        run(load, move |number| {
+            let (target, questions) = (target.clone(), questions.clone());
+            async move {
+                let question = questions.get(number)?.clone();
+                target.ask(number, question).await.map_err(|status| status.to_string())
+            }
+        })
+        .await
     }
 }
 

@@ -16,7 +16,7 @@ use super::go::Evaluator;
 use super::opa::Opa;
 use super::{Bench, Row, micros, same, told};
 use crate::report::servers::{Programs, Served};
-use crate::{Load, Pace, Questions, run};
+use crate::{Load, Pace, Questions};
 
 /// Questions of a message, where there are many.
 const BATCH: usize = 100;
@@ -138,17 +138,10 @@ pub(super) async fn ask(
     workers: usize,
     window: Duration,
 ) -> anyhow::Result<f64> {
-    let (target, questions) = (served.target(false).await?, questions.clone());
+    let target = served.target(false).await?;
     let before = served.cpu()?;
     let load = Load { pace: Pace::Closed { workers }, duration: window };
-    let results = run(load, move |number| {
-        let (target, questions) = (target.clone(), questions.clone());
-        async move {
-            let question = questions.get(number)?.clone();
-            target.ask(number, question).await.map_err(|status| status.to_string())
-        }
-    })
-    .await;
+    let results = target.ask_all(questions, load).await;
     ensure!(results.failed() == 0 && results.answered() > 0, "gavel-server: {results}");
     let spent = served.cpu()?.saturating_sub(before);
     Ok(spent.as_secs_f64() * 1e6 / (results.answered() * each as u64) as f64)

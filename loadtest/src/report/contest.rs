@@ -168,15 +168,7 @@ impl Entry {
                 run_streams(load(IN_STREAMS), 4, EchoStream { client, blob }).await
             }
             Asked::Calls(questions, workers) => {
-                let (target, questions) = (served.target(self.is_unix).await?, questions.clone());
-                run(load(*workers), move |number| {
-                    let (target, questions) = (target.clone(), questions.clone());
-                    async move {
-                        let question = questions.get(number)?.clone();
-                        target.ask(number, question).await.map_err(|status| status.to_string())
-                    }
-                })
-                .await
+                served.target(self.is_unix).await?.ask_all(questions, load(*workers)).await
             }
             Asked::Streams(messages) => {
                 let target = served.target(self.is_unix).await?;

@@ -12,7 +12,7 @@ use super::changes::Changes;
 use super::figures::{Side, Tail, TailPair};
 use super::servers::{Programs, Served};
 use super::world::World;
-use crate::{Load, Pace, Questions, Target, process, run};
+use crate::{Load, Pace, Questions, Target, process};
 
 /// Changes a second.
 const CHANGES: u32 = 1000;
@@ -97,18 +97,10 @@ async fn ask(
     questions: &Arc<Questions>,
     duration: Duration,
 ) -> anyhow::Result<Side> {
-    let (target, questions) = (target.clone(), questions.clone());
     let me = std::process::id();
     let before = (served.cpu()?, process::cpu(me)?);
     let load = Load { pace: Pace::Open { per_second: RATE, most_in_flight: 1000 }, duration };
-    let results = run(load, move |number| {
-        let (target, questions) = (target.clone(), questions.clone());
-        async move {
-            let question = questions.get(number)?.clone();
-            target.ask(number, question).await.map_err(|status| status.to_string())
-        }
-    })
-    .await;
+    let results = target.ask_all(questions, load).await;
     ensure!(results.failed() == 0, "questions were not answered: {results}");
     let (server, client) = (served.cpu()? - before.0, process::cpu(me)?.saturating_sub(before.1));
     Ok(Side::new(&results, 1, server, client))

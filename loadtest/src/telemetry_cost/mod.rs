@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use serde_json::{Value, json};
 
-use crate::{Load, Pace, Questions, Results, run};
+use crate::{Load, Pace, Questions, Results};
 use receiver::Receiver;
 use server::Server;
 
@@ -113,16 +113,8 @@ pub async fn measure(what: &TelemetryCost) -> anyhow::Result<Cost> {
 }
 
 async fn asked(server: &Server, questions: &Arc<Questions>, duration: Duration) -> anyhow::Result<Results> {
-    let (target, questions) = (server.target.clone(), questions.clone());
     let load = Load { pace: Pace::Closed { workers: WORKERS }, duration };
-    let results = run(load, move |number| {
-        let (target, questions) = (target.clone(), questions.clone());
-        async move {
-            let question = questions.get(number)?.clone();
-            target.ask(number, question).await.map_err(|status| status.to_string())
-        }
-    })
-    .await;
+    let results = server.target.ask_all(questions, load).await;
     ensure!(results.failed() == 0, "questions were not answered: {results}");
     Ok(results)
 }
