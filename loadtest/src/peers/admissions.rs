@@ -12,8 +12,7 @@ use gavel_server::decide;
 use serde_json::{Value, json};
 
 use super::compare_flows::ask;
-use super::opa::Opa;
-use super::{Bench, Row, same, told};
+use super::{Bench, Row, opa, same, told};
 use crate::Questions;
 
 /// Policies, grants, and who asks for which pod.
@@ -128,31 +127,19 @@ impl Bench<'_> {
         let mut rows = self.beside_plugin(&all, snapshot, &gavel)?.to_vec();
         rows.extend(self.beside_standard(&all)?);
 
-        let data = self.folder.join("admission.json");
-        std::fs::write(&data, serde_json::to_vec(&all.for_opa()?)?)?;
-        let program = self.folder.join("opa");
-        let policy = self.peers.modules.join("opa/admission.rego");
-        let opa = Opa::start(&program, &[&policy, &data], &self.folder.join("opa.log")).await?;
-        let inputs: Arc<[Bytes]> = all
-            .requests
-            .iter()
-            .map(|request| {
-                let mut input = request.clone();
-                input["pod"] = input["object"].take();
-                Ok(serde_json::to_vec(&json!({"input": input}))?.into())
-            })
-            .collect::<anyhow::Result<_>>()?;
-        let mut answers = Vec::new();
-        for question in &*inputs {
-            let answer = opa.ask("/v1/data/admission/allow", question.clone()).await?;
-            answers.push(answer.as_bool().context("OPA: no verdict")?);
-        }
+        let opa = self.opa("admission", &all.for_opa()?).await?;
+        let inputs = opa::questions(all.requests.iter().map(|request| {
+            let mut input = request.clone();
+            input["pod"] = input["object"].take();
+            input
+        }))?;
+        let answers = opa.verdicts("/v1/data/admission/allow", &inputs).await?;
         same("OPA", &gavel, &answers, words)?;
         let served = self.server().await?;
         let as_json: Arc<Questions> = Arc::new(all.questions.iter().cloned().collect());
         let as_messages: Arc<Questions> = Arc::new(typed.iter().cloned().collect());
-        let mut of_json = self.row("Admit of JSON, over the wire", "OPA v1.22.2", gavel.len(), 20.0);
-        let mut of_messages = self.row("Admit of a message, over the wire", "OPA v1.22.2", gavel.len(), 20.0);
+        let mut of_json = self.row("Admit of JSON, over the wire", opa::NAME, gavel.len(), 20.0);
+        let mut of_messages = self.row("Admit of a message, over the wire", opa::NAME, gavel.len(), 20.0);
         for round in 0..self.peers.rounds {
             let of_opa = opa.micros("/v1/data/admission/allow", &inputs, self.peers.window).await?;
             of_json.peer_micros.push(of_opa);

@@ -4,17 +4,15 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use bytes::Bytes;
+use anyhow::ensure;
 use gavel_engine::Snapshot;
 use gavel_generator::Cluster;
 use gavel_proto::v1::AnswerDetail;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::flows::Flows;
+use super::flows::{Flow, Flows};
 use super::go::Evaluator;
-use super::opa::Opa;
-use super::{Bench, Row, micros, same, told};
+use super::{Bench, Row, micros, opa, same, told};
 use crate::report::servers::{Programs, Served};
 use crate::{Load, Pace, Questions};
 
@@ -46,49 +44,25 @@ impl Bench<'_> {
         }
         drop(cyclonus);
 
-        let data = self.folder.join("flows.json");
-        std::fs::write(&data, serde_json::to_vec(&flows.for_opa()?)?)?;
-        let program = self.build("opa", "github.com/open-policy-agent/opa")?;
-        let policy = self.peers.modules.join("opa/flows.rego");
-        let opa = Opa::start(&program, &[&policy, &data], &self.folder.join("opa.log")).await?;
-        let one: Arc<[Bytes]> = flows
-            .flows
-            .iter()
-            .map(|flow| Ok(serde_json::to_vec(&json!({"input": flow}))?.into()))
-            .collect::<anyhow::Result<_>>()?;
-        let mut answers = Vec::new();
-        for question in &*one {
-            let answer = opa.ask("/v1/data/flows/allow", question.clone()).await?;
-            answers.push(answer.as_bool().context("OPA: no verdict")?);
-        }
+        let opa = self.opa("flows", &flows.for_opa()?).await?;
+        let one = opa::questions(&flows.flows)?;
+        let answers = opa.verdicts("/v1/data/flows/allow", &one).await?;
         same("OPA", &gavel, &answers, words)?;
-        let many: Arc<[Bytes]> = flows
-            .flows
-            .chunks_exact(BATCH)
-            .map(|flows| Ok(serde_json::to_vec(&json!({"input": {"flows": flows}}))?.into()))
-            .collect::<anyhow::Result<_>>()?;
+        let many = opa::questions(flows.flows.chunks_exact(BATCH).map(|flows| json!({"flows": flows})))?;
         ensure!(!many.is_empty(), "at least {BATCH} questions are needed");
-        let mut answers = Vec::new();
-        for question in &*many {
-            let answer = opa.ask("/v1/data/flows/many", question.clone()).await?;
-            answers.extend(answer.as_array().into_iter().flatten().filter_map(Value::as_bool));
-        }
+        let answers = opa.verdicts("/v1/data/flows/many", &many).await?;
         same("OPA, many at once", &gavel[..many.len() * BATCH], &answers, words)?;
 
         let served = self.server().await?;
-        let single: Questions = flows.flows.iter().map(super::flows::Flow::request).collect();
+        let single: Questions = flows.flows.iter().map(Flow::request).collect();
         let brief = Arc::new(single.batched(BATCH, AnswerDetail::Verdict));
         let batched = Arc::new(single.batched(BATCH, AnswerDetail::Full));
         let single = Arc::new(single);
-        let mut unary = self.row("CheckFlow, a question a call", "OPA v1.22.2", gavel.len(), 20.0);
-        let mut batch = self.row(&format!("CheckFlow, {BATCH} a call"), "OPA v1.22.2", answers.len(), 20.0);
-        let verdicts = self.row(
-            &format!("CheckFlow, {BATCH} a call, verdicts alone"),
-            "OPA v1.22.2",
-            answers.len(),
-            20.0,
-        );
-        let mut verdicts = verdicts;
+        let mut unary = self.row("CheckFlow, a question a call", opa::NAME, gavel.len(), 20.0);
+        let row_of_many = |what: &str| {
+            self.row(&format!("CheckFlow, {BATCH} a call{what}"), opa::NAME, answers.len(), 20.0)
+        };
+        let (mut batch, mut verdicts) = (row_of_many(""), row_of_many(", verdicts alone"));
         for round in 0..self.peers.rounds {
             unary.peer_micros.push(opa.micros("/v1/data/flows/allow", &one, self.peers.window).await?);
             unary.gavel_micros.push(ask(&served, &single, 1, 16, self.peers.window).await?);

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use gavel_generator::{Cluster, Size};
+use opa::Opa;
+use serde_json::Value;
 
 use crate::report::machine;
 
@@ -77,12 +79,24 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Builds a program of a module.
+    /// Builds a program of a module, once.
     fn build(&self, module: &str, package: &str) -> anyhow::Result<PathBuf> {
-        told(&format!("building {package} of {module}"));
         let program = self.folder.join(module);
+        if program.exists() {
+            return Ok(program);
+        }
+        told(&format!("building {package} of {module}"));
         go::build(&self.peers.modules.join(module), package, &program)?;
         Ok(program)
+    }
+
+    /// Starts OPA with the policy of this name, and the data that it wants.
+    async fn opa(&self, policy: &str, data: &Value) -> anyhow::Result<Opa> {
+        let program = self.build("opa", "github.com/open-policy-agent/opa")?;
+        let file = self.folder.join(format!("{policy}.json"));
+        std::fs::write(&file, serde_json::to_vec(data)?)?;
+        let policy = self.peers.modules.join(format!("opa/{policy}.rego"));
+        Opa::start(&program, &[&policy, &file], &self.folder.join("opa.log")).await
     }
 }
 

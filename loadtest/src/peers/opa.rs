@@ -13,9 +13,19 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::{Load, Pace, Program, run};
+
+/// What it is called: with the version of `peers/opa/go.mod`.
+pub(super) const NAME: &str = "OPA v1.22.2";
+
+/// What it is asked, in its own words.
+pub(super) fn questions(inputs: impl IntoIterator<Item = impl Serialize>) -> anyhow::Result<Arc<[Bytes]>> {
+    let question = |input| Ok(serde_json::to_vec(&json!({"input": input}))?.into());
+    inputs.into_iter().map(question).collect()
+}
 
 /// A server that runs.
 pub(super) struct Opa {
@@ -61,8 +71,23 @@ impl Opa {
     ///
     /// # Errors
     /// When it does not answer, or the policy has no answer.
-    pub(super) async fn ask(&self, path: &str, question: Bytes) -> anyhow::Result<Value> {
+    async fn ask(&self, path: &str, question: Bytes) -> anyhow::Result<Value> {
         ask(&self.client, self.request("POST", path, question)?).await
+    }
+
+    /// Asks each of these once: the verdicts, one or many of each.
+    ///
+    /// # Errors
+    /// When it does not answer, or something else.
+    pub(super) async fn verdicts(&self, path: &str, questions: &[Bytes]) -> anyhow::Result<Vec<bool>> {
+        let mut verdicts = Vec::new();
+        for question in questions {
+            let answer = self.ask(path, question.clone()).await?;
+            for verdict in answer.as_array().map_or(std::slice::from_ref(&answer), Vec::as_slice) {
+                verdicts.push(verdict.as_bool().context("OPA: no verdict")?);
+            }
+        }
+        Ok(verdicts)
     }
 
     /// Asks these again and again for a while, 16 at a time, and tells the server's CPU time for one, in microseconds.
