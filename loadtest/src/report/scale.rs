@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::figures::Scale;
 use super::servers::Programs;
 use super::world::World;
+use crate::telemetry_cost::median;
 
 /// Allocators give back some of what reading took within this time.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -31,23 +32,17 @@ pub(super) async fn measure(
     for _ in 0..starts {
         let served = programs.manifests(mode, &fewer.manifests).await?;
         tokio::time::sleep(SETTLE).await;
-        of_fewer.push(served.resident()?);
+        of_fewer.push(served.resident()? as f64);
         served.stop().await?;
         let served = programs.manifests(mode, &large.manifests).await?;
         scale.ready_seconds.push(served.ready.as_secs_f64());
         scale.ready_cpu_seconds = served.cpu()?.as_secs_f64();
         scale.peak_bytes = scale.peak_bytes.max(served.peak()?);
         tokio::time::sleep(SETTLE).await;
-        resident.push(served.resident()?);
+        resident.push(served.resident()? as f64);
         served.stop().await?;
     }
-    scale.resident_bytes = middle(resident);
-    scale.fewer = (middle(of_fewer), fewer.cluster.size().pods);
+    scale.resident_bytes = median(resident) as u64;
+    scale.fewer = (median(of_fewer) as u64, fewer.cluster.size().pods);
     Ok(scale)
-}
-
-/// The reading in the middle; of an even number, the lower one.
-fn middle(mut readings: Vec<u64>) -> u64 {
-    readings.sort_unstable();
-    readings.get(readings.len().saturating_sub(1) / 2).copied().unwrap_or_default()
 }
