@@ -209,7 +209,7 @@ impl Object {
 }
 
 /// One step from a snapshot to the next.
-#[derive(Clone, Debug, PartialEq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// The object is new, or is now this.
     Upsert(Object),
