@@ -23,7 +23,7 @@ pub(super) struct CompiledPolicy {
     pub app_armor: AppArmor,
     pub seccomp: Seccomp,
     pub allow_privilege_escalation: bool,
-    /// What containers that have no capabilities get.
+    /// What containers that have no capabilities get: most have none.
     pub capabilities_of_none: Option<Arc<CapabilityLists>>,
 }
 
@@ -63,7 +63,7 @@ pub(super) fn build(policy: &PodSecurityPolicy) -> Result<CompiledPolicy, String
                 app_armor: AppArmor::read(&policy.annotations),
                 seccomp: Seccomp::read(&policy.annotations),
                 allow_privilege_escalation: spec.allow_privilege_escalation.unwrap_or(true),
-                capabilities_of_none: capabilities::of_none(spec),
+                capabilities_of_none: capabilities::filled_in(spec, None),
             })
         }
         _ => Err(errors.join(", ")),

@@ -14,11 +14,6 @@ use crate::admission::policy::CompiledPolicy;
 use crate::object::pod_security_policy::PodSecurityPolicySpec;
 use crate::text::{Joined, Quoted};
 
-/// What a policy fills into containers that have no capabilities, as most have none.
-pub(in crate::admission) fn of_none(policy: &PodSecurityPolicySpec) -> Option<Arc<CapabilityLists>> {
-    filled_in(policy, None).map(Arc::new)
-}
-
 /// Fills in the capabilities of a container.
 pub(in crate::admission) fn default(
     policy: &CompiledPolicy,
@@ -30,12 +25,15 @@ pub(in crate::admission) fn default(
     let Some(overlay) = pod.overlay.containers.get_mut(index) else { return };
     overlay.capabilities = match own {
         None => policy.capabilities_of_none.clone(),
-        Some(own) => filled_in(&policy.spec, Some(own)).map(Arc::new),
+        own => filled_in(&policy.spec, own),
     };
 }
 
 /// What a container has once the policy has filled in; `None`: what it has already.
-fn filled_in(policy: &PodSecurityPolicySpec, own: Option<&Capabilities<'_>>) -> Option<CapabilityLists> {
+pub(in crate::admission) fn filled_in(
+    policy: &PodSecurityPolicySpec,
+    own: Option<&Capabilities<'_>>,
+) -> Option<Arc<CapabilityLists>> {
     let add = own.and_then(|own| own.add.as_deref()).unwrap_or_default();
     let drop = own.and_then(|own| own.drop.as_deref()).unwrap_or_default();
     let has = |list: &[Text<'_>], name: &str| list.iter().any(|other| **other == *name);
@@ -47,15 +45,12 @@ fn filled_in(policy: &PodSecurityPolicySpec, own: Option<&Capabilities<'_>>) -> 
     if defaults().next().is_none() && required().next().is_none() {
         return None;
     }
-    let text = |name: &'_ Text<'_>| name.to_string();
-    let add = add.iter().map(text).chain(defaults().map(str::to_owned));
-    let drop = drop.iter().map(text).chain(required().map(str::to_owned));
-    Some(CapabilityLists { add: sorted(add), drop: sorted(drop) })
+    Some(Arc::new(CapabilityLists { add: sorted(add, defaults()), drop: sorted(drop, required()) }))
 }
 
 /// Each name once: Go's `sets.String`.
-fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
-    let mut names: Vec<String> = names.collect();
+fn sorted<'x>(own: &'x [Text<'_>], more: impl Iterator<Item = &'x str>) -> Vec<String> {
+    let mut names: Vec<String> = own.iter().map(|name| &**name).chain(more).map(str::to_owned).collect();
     names.sort_unstable();
     names.dedup();
     names
