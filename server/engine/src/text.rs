@@ -38,20 +38,30 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// Texts with something between them, to be written when somebody reads it.
+/// Items with something between them, to be written when somebody reads it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Joined<'a, T>(pub &'a [T], pub &'static str);
 
-impl<T: AsRef<str>> fmt::Display for Joined<'_, T> {
+impl<T: fmt::Display> fmt::Display for Joined<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, text) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str(self.1)?;
-            }
-            f.write_str(text.as_ref())?;
-        }
-        Ok(())
+        join(f, self.0, self.1, |f, item| item.fmt(f))
     }
+}
+
+/// Writes items with something between them.
+pub(crate) fn join<T>(
+    f: &mut fmt::Formatter<'_>,
+    items: &[T],
+    between: &str,
+    write: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            f.write_str(between)?;
+        }
+        write(f, item)?;
+    }
+    Ok(())
 }
 
 /// Go's `strconv.IsPrint`: letters, marks, numbers, punctuation, symbols, and of all spaces the ASCII one.

@@ -4,7 +4,6 @@
 //! Kubernetes evaluates every policy and asks RBAC afterwards. Errors of policies that one may not use stay hidden, and
 //! their approval does not count, so that only those need evaluating that the requester may use.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -20,7 +19,7 @@ use super::policy::CompiledPolicy;
 use super::request::{AdmitRequest, InvalidRequest, Object, Operation, Phase, Question};
 use super::{Decision, Reason, Violation, gc_update, help};
 use crate::rbac::{self, Requester, Usable, User};
-use crate::text::quote;
+use crate::text::{Joined, quote};
 
 const AUDIT_ADMIT: &str = "podsecuritypolicy.policy.k8s.io/admit-policy";
 const AUDIT_VALIDATE: &str = "podsecuritypolicy.policy.k8s.io/validate-policy";
@@ -74,9 +73,7 @@ pub(super) fn admit(
                 if !seccomp::agree(&mut pod) && is_unchanged {
                     // The policy that is asked first now has just admitted this very pod; the annotation that names it
                     // is none that it looks at.
-                    let mut outcome =
-                        Tried { won: Some(Win { name, overlay: Overlay::default() }), ..outcome };
-                    return Ok(asker.validated(&pod, &mut outcome, Some(decision)));
+                    return Ok(asker.approved(&pod, name, Some(decision)));
                 }
                 Some(decision)
             }
@@ -186,13 +183,18 @@ impl<'r> Asker<'r> {
 
     /// The answer of the validate phase, on top of that of the mutate phase where there was one.
     fn validated(&self, pod: &PodView<'_>, tried: &mut Tried<'_>, mutated: Option<Decision>) -> Decision {
-        let Some(win) = &tried.won else {
-            let refused = self.refused(pod, tried, Phase::Validate);
-            let admit = mutated.and_then(|decision| decision.mutating_policy);
-            let audit = admit.iter().map(|name| (AUDIT_ADMIT.to_owned(), name.clone())).collect();
-            return Decision { mutating_policy: admit, audit_annotations: audit, ..refused };
-        };
-        let name = win.name.to_string();
+        if let Some(win) = &tried.won {
+            return self.approved(pod, win.name, mutated);
+        }
+        let refused = self.refused(pod, tried, Phase::Validate);
+        let admit = mutated.and_then(|decision| decision.mutating_policy);
+        let audit = admit.iter().map(|name| (AUDIT_ADMIT.to_owned(), name.clone())).collect();
+        Decision { mutating_policy: admit, audit_annotations: audit, ..refused }
+    }
+
+    /// The same, of a policy that admits the pod as it is.
+    fn approved(&self, pod: &PodView<'_>, policy: &Arc<str>, mutated: Option<Decision>) -> Decision {
+        let name = policy.to_string();
         let audit = (AUDIT_VALIDATE.to_owned(), name.clone());
         match mutated {
             Some(mut decision) => {
@@ -202,7 +204,7 @@ impl<'r> Asker<'r> {
             None => Decision {
                 warnings: help::about_unusable_policies(self.index).collect(),
                 audit_annotations: vec![audit],
-                ledger: self.ledger(pod, pod.annotation(CHOSEN), Won::Unchanged(win.name)),
+                ledger: self.ledger(pod, pod.annotation(CHOSEN), Won::Unchanged(policy)),
                 validating_policy: Some(name),
                 ..decided(true, Reason::Allowed, Phase::Validate)
             },
@@ -239,13 +241,7 @@ impl<'r> Asker<'r> {
                     unmet.extend(check_as_is(name, policy, pod, spec));
                 }
             }
-            let mut what = format!("unable to {verb} pod: [");
-            for (index, violation) in tried.violations.iter().enumerate() {
-                // Writing to a String cannot fail.
-                let _ = write!(what, "{}{violation}", if index > 0 { " " } else { "" });
-            }
-            what.push(']');
-            (reason, what)
+            (reason, format!("unable to {verb} pod: [{}]", Joined(&tried.violations, " ")))
         };
         let hint = if phase == Phase::Mutate { "" } else { pod.annotation(CHOSEN) };
         Decision {

@@ -12,6 +12,7 @@ use super::{At, GoIntegers, Violations};
 use crate::admission::overlay::Merged;
 use crate::admission::pod::{Container, Place};
 use crate::object::pod_security_policy::{GroupStrategy, IdRange};
+use crate::text::join;
 
 /// A group strategy, built.
 #[derive(Clone, Debug)]
@@ -78,9 +79,7 @@ pub(super) struct GoRanges<'a>(pub &'a [IdRange]);
 impl fmt::Display for GoRanges<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[")?;
-        for (index, IdRange { min, max }) in self.0.iter().enumerate() {
-            write!(f, "{}{{{min} {max}}}", if index > 0 { " " } else { "" })?;
-        }
+        join(f, self.0, " ", |f, IdRange { min, max }| write!(f, "{{{min} {max}}}"))?;
         f.write_str("]")
     }
 }

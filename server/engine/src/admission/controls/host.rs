@@ -6,6 +6,7 @@ use super::{At, Violations};
 use crate::admission::overlay::Merged;
 use crate::admission::pod::{Container, Place};
 use crate::object::pod_security_policy::{HostPortRange, PodSecurityPolicySpec};
+use crate::text::join;
 
 /// Kubernetes reports these at the security context, where its internal type has them.
 pub(in crate::admission) fn check_namespaces(
@@ -62,10 +63,13 @@ struct Ranges<'a>(&'a [HostPortRange]);
 
 impl fmt::Display for Ranges<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, HostPortRange { min, max }) in self.0.iter().enumerate() {
-            let comma = if index > 0 { "," } else { "" };
-            if min == max { write!(f, "{comma}{min}") } else { write!(f, "{comma}{min}-{max}") }?;
-        }
-        Ok(())
+        join(
+            f,
+            self.0,
+            ",",
+            |f, HostPortRange { min, max }| {
+                if min == max { write!(f, "{min}") } else { write!(f, "{min}-{max}") }
+            },
+        )
     }
 }

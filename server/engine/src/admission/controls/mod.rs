@@ -21,7 +21,7 @@ pub(super) use user::UserRule;
 use std::fmt::{self, Display, Write as _};
 
 use super::{Violation, ViolationKind};
-use crate::text::Quoted;
+use crate::text::{Joined, Quoted, join};
 
 /// What one policy objects to.
 ///
@@ -120,9 +120,7 @@ impl Display for GoStrings<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(items) = self.1 else { return write!(f, "[]{}(nil)", self.0) };
         write!(f, "[]{}{{", self.0)?;
-        for (index, item) in items.iter().enumerate() {
-            write!(f, "{}{}", if index > 0 { ", " } else { "" }, Quoted(item))?;
-        }
+        join(f, items, ", ", |f, item| Quoted(item).fmt(f))?;
         f.write_str("}")
     }
 }
@@ -133,11 +131,7 @@ struct GoIntegers<'s>(Option<&'s [i64]>);
 impl Display for GoIntegers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(items) = self.0 else { return f.write_str("[]int64(nil)") };
-        f.write_str("[]int64{")?;
-        for (index, item) in items.iter().enumerate() {
-            write!(f, "{}{item}", if index > 0 { ", " } else { "" })?;
-        }
-        f.write_str("}")
+        write!(f, "[]int64{{{}}}", Joined(items, ", "))
     }
 }
 
