@@ -20,8 +20,6 @@ use std::process::{Command, ExitCode};
 
 use cluster::Cluster;
 use gavel_engine::admission::AdmitRequest;
-use gavel_engine::network::{End, FlowRequest};
-use gavel_engine::object::Protocol;
 use gavel_engine::rbac::{Action, User};
 use gavel_engine::{Change, Snapshot};
 
@@ -69,12 +67,7 @@ fn check_flow(pods: u32) {
 
 #[inline(never)]
 fn measured_check_flow(snapshot: &Snapshot, questions: &[(IpAddr, IpAddr)]) -> usize {
-    let allowed = |(source, destination): &&(IpAddr, IpAddr)| {
-        let (source, destination) = (End::Ip(*source), End::Ip(*destination));
-        let request = FlowRequest { source, destination, protocol: Protocol::Tcp, port: 8080 };
-        snapshot.check_flow(&request).is_ok_and(|decision| decision.allowed())
-    };
-    questions.iter().filter(allowed).count()
+    questions.iter().filter(|question| cluster::allowed(snapshot, question)).count()
 }
 
 fn admit_json(policies: u32) {

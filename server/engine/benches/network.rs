@@ -13,8 +13,6 @@ use std::net::IpAddr;
 use cluster::Cluster;
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher};
-use gavel_engine::network::{End, FlowRequest};
-use gavel_engine::object::Protocol;
 use gavel_engine::object::decode::decode_slice;
 use gavel_engine::{Change, Snapshot};
 
@@ -28,12 +26,6 @@ fn main() {
     divan::main();
 }
 
-/// The next question is known only when this one is answered: to a server they come one by one, so none may hide
-/// its waiting for memory behind the next.
-fn next(place: usize, answer: bool) -> usize {
-    place + 1 + (usize::from(black_box(answer)) & black_box(0))
-}
-
 /// The least a question costs: its two addresses looked up in one flat table.
 #[divan::bench(args = SIZES)]
 fn question_bare_look_ups(bencher: Bencher<'_, '_>, pods: u32) {
@@ -42,11 +34,10 @@ fn question_bare_look_ups(bencher: Bencher<'_, '_>, pods: u32) {
         (0..pods).map(|pod| (cluster::address(pod), pod)).collect();
     let questions = cluster.questions(QUESTIONS);
     bencher.counter(ItemsCount::new(QUESTIONS)).bench_local(|| {
-        let mut place = 0;
-        while let Some((source, destination)) = questions.get(place) {
+        cluster::one_by_one(&questions, |(source, destination)| {
             let answer = black_box((table.get(source), table.get(destination)));
-            place = next(place, answer.0.is_some() && answer.1.is_some());
-        }
+            answer.0.is_some() && answer.1.is_some()
+        })
     });
 }
 
@@ -55,18 +46,9 @@ fn question_check_flow(bencher: Bencher<'_, '_>, pods: u32) {
     let cluster = Cluster::of(pods);
     let snapshot = cluster.snapshot();
     let questions = cluster.questions(QUESTIONS);
-    bencher.counter(ItemsCount::new(QUESTIONS)).bench_local(|| {
-        let mut place = 0;
-        while let Some((source, destination)) = questions.get(place) {
-            let request = FlowRequest {
-                source: End::Ip(*source),
-                destination: End::Ip(*destination),
-                protocol: Protocol::Tcp,
-                port: 8080,
-            };
-            place = next(place, snapshot.check_flow(&request).is_ok_and(|decision| decision.allowed()));
-        }
-    });
+    bencher
+        .counter(ItemsCount::new(QUESTIONS))
+        .bench_local(|| cluster::one_by_one(&questions, |question| cluster::allowed(&snapshot, question)));
 }
 
 /// A pod with labels others have too gets another address. The snapshot before is kept until the next.

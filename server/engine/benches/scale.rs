@@ -10,13 +10,10 @@ mod cluster;
 
 use std::error::Error;
 use std::hint::black_box;
-use std::net::IpAddr;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use cluster::Cluster;
-use gavel_engine::network::{End, FlowRequest};
-use gavel_engine::object::Protocol;
 use gavel_engine::object::decode::decode_slice;
 use gavel_engine::{Change, Snapshot};
 
@@ -87,25 +84,11 @@ fn questions() -> [f64; 4] {
     for _ in 0..ROUNDS {
         for ((snapshot, questions), nanos) in snapshots.iter().zip(&mut rounds) {
             let began = Instant::now();
-            black_box(ask(snapshot, questions));
+            black_box(cluster::one_by_one(questions, |question| cluster::allowed(snapshot, question)));
             nanos.push(began.elapsed().as_nanos() as f64 / QUESTIONS as f64);
         }
     }
     rounds.map(median)
-}
-
-/// The next question is known only when this one is answered: to a server they come one by one, so none may hide its
-/// waiting for memory behind the next.
-fn ask(snapshot: &Snapshot, questions: &[(IpAddr, IpAddr)]) -> usize {
-    let (mut place, mut allowed) = (0, 0);
-    while let Some((source, destination)) = questions.get(place) {
-        let (source, destination) = (End::Ip(*source), End::Ip(*destination));
-        let request = FlowRequest { source, destination, protocol: Protocol::Tcp, port: 8080 };
-        let answer = snapshot.check_flow(&request).is_ok_and(|decision| decision.allowed());
-        allowed += usize::from(answer);
-        place += 1 + (usize::from(black_box(answer)) & black_box(0));
-    }
-    allowed
 }
 
 /// Time to build a snapshot from objects, in units of the time that it took to read these from JSON: the median of a few

@@ -1,13 +1,17 @@
 //! Clusters of any size, always the same for the same numbers, as the JSON an API server would send.
 //!
-//! A hundred pods and ten policies a namespace, unless there are many small ones. Few applications have many replicas, many have few; one pod in eight
-//! belongs to a stateful set, which gives each of its pods a label of its own, hence an identity of its own.
+//! A hundred pods and ten policies a namespace, unless there are many small ones. Few applications have many replicas,
+//! many have few; one pod in eight belongs to a stateful set, which gives each of its pods a label of its own, hence an
+//! identity of its own.
 
 #![allow(dead_code, reason = "not every benchmark uses everything")]
 #![allow(clippy::panic, reason = "a generator that writes nonsense is a mistake to be seen")]
 
+use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 
+use gavel_engine::network::{End, FlowRequest};
+use gavel_engine::object::Protocol;
 use gavel_engine::object::decode::decode_slice;
 use gavel_engine::{Change, Object, Snapshot};
 
@@ -120,6 +124,25 @@ impl Cluster {
             r#"{{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{{"name":"policy-{number}","namespace":"team-{namespace}"}},"spec":{{{spec}}}}}"#
         )
     }
+}
+
+/// Whether the one may reach the other's port 8080 by TCP.
+pub(crate) fn allowed(snapshot: &Snapshot, (source, destination): &(IpAddr, IpAddr)) -> bool {
+    let (source, destination) = (End::Ip(*source), End::Ip(*destination));
+    let request = FlowRequest { source, destination, protocol: Protocol::Tcp, port: 8080 };
+    snapshot.check_flow(&request).is_ok_and(|decision| decision.allowed())
+}
+
+/// Asks one question after the other, and counts those that are answered with yes. The next question is known only when
+/// this one is answered: to a server they come one by one, so none may hide its waiting for memory behind the next.
+pub(crate) fn one_by_one<Q>(questions: &[Q], answer: impl Fn(&Q) -> bool) -> usize {
+    let (mut place, mut yes) = (0, 0);
+    while let Some(question) = questions.get(place) {
+        let answer = usize::from(answer(question));
+        yes += answer;
+        place += 1 + (black_box(answer) & black_box(0));
+    }
+    yes
 }
 
 /// One object, read.
