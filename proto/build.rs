@@ -18,9 +18,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in FILES {
         println!("cargo:rerun-if-changed={file}");
     }
-    for imported in
-        ["gavel/v1/batch.proto", "gavel/v1/pod.proto", "gavel/v1/snapshot.proto", "gavel/v1/freshness.proto"]
-    {
+    for imported in [
+        "gavel/v1/batch.proto",
+        "gavel/v1/node.proto",
+        "gavel/v1/pod.proto",
+        "gavel/v1/snapshot.proto",
+        "gavel/v1/freshness.proto",
+    ] {
         println!("cargo:rerun-if-changed={imported}");
     }
 

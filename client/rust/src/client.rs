@@ -158,6 +158,20 @@ impl Client {
         .await
     }
 
+    /// Tells the pods of a node, and whether policies isolate them, beginning with the current ones, and again whenever
+    /// they have changed; of all nodes, where `node` is empty. Otherwise as [`Client::watch_snapshot`].
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn watch_node_pods(&self, node: &str) -> Result<Streaming<v1::NodePods>, Error> {
+        let request = v1::WatchNodePodsRequest { node: node.to_owned() };
+        self.call(request, async |mut client, mut request| {
+            request.metadata_mut().remove("grpc-timeout");
+            client.watch_node_pods(request).await
+        })
+        .await
+    }
+
     fn service(&self) -> PolicyDecisionClient<Channel> {
         PolicyDecisionClient::new(self.connection.channel()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }

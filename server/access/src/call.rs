@@ -16,6 +16,8 @@ pub enum Call {
     GetSnapshot,
     /// `PolicyDecision/WatchSnapshot`.
     WatchSnapshot,
+    /// `PolicyDecision/WatchNodePods`.
+    WatchNodePods,
     /// Server reflection.
     Reflection,
 }
@@ -25,12 +27,13 @@ impl Call {
     pub const API_GROUP: &'static str = "gavel.dev";
 
     /// Each of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Call::Admit,
         Call::CheckFlow,
         Call::Authorize,
         Call::GetSnapshot,
         Call::WatchSnapshot,
+        Call::WatchNodePods,
         Call::Reflection,
     ];
 
@@ -42,6 +45,7 @@ impl Call {
             Call::Authorize => "Authorize",
             Call::GetSnapshot => "GetSnapshot",
             Call::WatchSnapshot => "WatchSnapshot",
+            Call::WatchNodePods => "WatchNodePods",
             Call::Reflection => "Reflection",
         }
     }
@@ -54,11 +58,12 @@ impl Call {
             Call::Authorize => ("create", "accessreviews"),
             Call::GetSnapshot => ("get", "snapshots"),
             Call::WatchSnapshot => ("watch", "snapshots"),
+            Call::WatchNodePods => ("watch", "nodepods"),
             Call::Reflection => ("get", "reflections"),
         }
     }
 
-    /// A bit of its own, among six.
+    /// A bit of its own, among [`Call::ALL`].
     pub(crate) const fn bit(self) -> u64 {
         1 << self as u64
     }

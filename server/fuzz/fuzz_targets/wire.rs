@@ -25,11 +25,12 @@ fn read<M: Message + Default + PartialEq>(bytes: &[u8]) -> Option<M> {
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((which, message)) = bytes.split_first() else { return };
-    match which % 5 {
+    match which % 6 {
         0 => drop(read(message).map(|request: pb::AdmitRequest| gavel_server::decide::admit(&SNAPSHOT, &request))),
         1 => drop(read(message).map(|request: pb::CheckFlowRequest| gavel_server::decide::check_flow(&SNAPSHOT, &request))),
         2 => drop(read(message).map(|request: pb::AuthorizeRequest| gavel_server::decide::authorize(&SNAPSHOT, &request))),
         3 => drop(read::<pb::GetSnapshotRequest>(message)),
-        _ => drop(read::<pb::WatchSnapshotRequest>(message)),
+        4 => drop(read::<pb::WatchSnapshotRequest>(message)),
+        _ => drop(read::<pb::WatchNodePodsRequest>(message)),
     }
 });

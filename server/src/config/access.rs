@@ -56,7 +56,7 @@ pub struct Access {
     pub token_audience: Vec<String>,
 
     /// What somebody may call, beside RBAC: user:NAME=CALL,CALL or group:NAME=CALL,CALL, of Admit, CheckFlow, Authorize,
-    /// GetSnapshot, WatchSnapshot, Reflection, or `*`. May be repeated; `;` between them in the variable
+    /// GetSnapshot, WatchSnapshot, WatchNodePods, Reflection, or `*`. May be repeated; `;` between them in the variable
     #[arg(long, value_name = "SUBJECT=CALLS", env = "GAVEL_GRANT", value_delimiter = ';')]
     pub grant: Vec<Grant>,
 

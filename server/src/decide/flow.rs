@@ -15,10 +15,31 @@ use super::invalid::invalid;
 /// How much of an answer is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// All of it.
+    /// All of it, but the identities for which it holds.
     Full,
     /// Verdicts and codes, without names and sentences.
     Verdict,
+    /// Verdicts and codes, and the identities for which they hold.
+    Cacheable,
+    /// All of it, and the identities, too.
+    Everything,
+}
+
+impl Detail {
+    /// The same with names and sentences.
+    pub(crate) fn with_names(self) -> Self {
+        if self.has_identities() { Detail::Everything } else { Detail::Full }
+    }
+
+    /// Whether names and sentences are wanted.
+    pub(super) fn has_names(self) -> bool {
+        matches!(self, Detail::Full | Detail::Everything)
+    }
+
+    /// Whether it is wanted for which identities the answer holds.
+    pub(super) fn has_identities(self) -> bool {
+        matches!(self, Detail::Cacheable | Detail::Everything)
+    }
 }
 
 /// Answers `CheckFlow`.
@@ -73,7 +94,17 @@ pub fn check_flow_in(
     } else {
         Default::default()
     };
-    Ok(FlowAnswer::write(&decision, &traces, detail, snapshot.revision(), buffer))
+    let identities = if detail.has_identities() && is_one(&question.source) && is_one(&question.destination) {
+        decision.identities()
+    } else {
+        (None, None)
+    };
+    Ok(FlowAnswer::write(&decision, &traces, detail, identities, snapshot.revision(), buffer))
+}
+
+/// Whether the end is one address or pod, and not what stands for several or for one to come.
+fn is_one(end: &End<'_>) -> bool {
+    matches!(end, End::Ip(_) | End::Pod { .. })
 }
 
 fn to_end<'a>(field: &str, end: Option<&'a pb::End>, labels: &'a mut Labels) -> Result<End<'a>, Status> {

@@ -18,6 +18,8 @@ use super::write::{message, number, text};
 const REVISION: u32 = 4;
 const STALENESS: u32 = 7;
 const DECISION_ID: u32 = 8;
+/// Numbers of the fields of identities, source and destination.
+const IDENTITIES: (u32, u32) = (9, 10);
 
 /// An answer to `CheckFlow`: a `CheckFlowResponse` on the wire, without the revision.
 #[derive(Clone, Debug, Default)]
@@ -28,11 +30,13 @@ pub struct FlowAnswer {
 }
 
 impl FlowAnswer {
-    /// Writes a decision. `traces`: of each leg every rule that was looked at, if somebody asked for it.
+    /// Writes a decision. `traces`: of each leg every rule that was looked at, if somebody asked for it; `identities`: of
+    /// source and destination, as far as it holds for them and somebody asked.
     pub(super) fn write(
         decision: &FlowDecision<'_>,
         traces: &[Vec<RuleTrace>; 2],
         detail: Detail,
+        identities: (Option<u32>, Option<u32>),
         revision: u64,
         mut bytes: Vec<u8>,
     ) -> Self {
@@ -42,12 +46,16 @@ impl FlowAnswer {
         let [egress, ingress] = traces;
         message(out, 2, |out| leg(out, &decision.egress, egress, detail));
         message(out, 3, |out| leg(out, &decision.ingress, ingress, detail));
-        if detail == Detail::Full {
+        if detail.has_names() {
             message(out, 5, |out| reason(out, decision));
             if decision.unknown_address {
                 text(out, 6, "an end is a pod without a known address, so no ipBlock was held against it");
             }
         }
+        // 0 is none.
+        let number_of = |identity: Option<u32>| identity.map_or(0, |identity| u64::from(identity) + 1);
+        number(out, IDENTITIES.0, number_of(identities.0));
+        number(out, IDENTITIES.1, number_of(identities.1));
         Self { allowed, revision, bytes }
     }
 
@@ -99,18 +107,23 @@ impl FlowAnswer {
         Ok(pb::CheckFlowResponse { revision: self.revision, ..read })
     }
 
-    /// The answer without what [`Detail::Verdict`] leaves out.
+    /// An answer with everything, without what this detail leaves out.
     ///
     /// # Errors
     /// As [`FlowAnswer::message`].
-    pub fn without_names(&self) -> Result<Self, Status> {
+    pub fn reduced_to(&self, detail: Detail) -> Result<Self, Status> {
         let mut message = self.message()?;
-        for leg in [&mut message.egress, &mut message.ingress].into_iter().flatten() {
-            leg.isolating.clear();
-            leg.allowed_by = None;
+        if !detail.has_names() {
+            for leg in [&mut message.egress, &mut message.ingress].into_iter().flatten() {
+                leg.isolating.clear();
+                leg.allowed_by = None;
+            }
+            message.reason.clear();
+            message.warnings.clear();
         }
-        message.reason.clear();
-        message.warnings.clear();
+        if !detail.has_identities() {
+            (message.source_identity, message.destination_identity) = (0, 0);
+        }
         message.revision = 0;
         Ok(Self { bytes: message.encode_to_vec(), ..*self })
     }
@@ -124,7 +137,7 @@ fn to_verdict(allowed: bool) -> pb::Verdict {
 fn leg(out: &mut Vec<u8>, leg: &Leg<'_>, traces: &[RuleTrace], detail: Detail) {
     number(out, 1, to_verdict(leg.allowed) as u64);
     number(out, 2, leg.isolated.into());
-    if detail == Detail::Full {
+    if detail.has_names() {
         for isolating in leg.isolating() {
             message(out, 3, |out| policy(out, &isolating.namespace, &isolating.name));
         }
@@ -250,6 +263,8 @@ mod tests {
             warnings: _,
             staleness: _,
             decision_id: _,
+            source_identity: _,
+            destination_identity: _,
         } = pb::CheckFlowResponse::default();
         let pb::Leg { verdict: _, isolated: _, isolating: _, allowed_by: _, rules: _, reason: _ } =
             pb::Leg::default();

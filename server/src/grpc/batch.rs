@@ -169,12 +169,12 @@ impl Flows {
             service.one(Ok(snapshot), question, circumstances, since, |snapshot, question, clock| {
                 whole(question.consistency.as_ref())?;
                 if clock.is_logged {
-                    decided = Detail::Full;
+                    decided = wanted.with_names();
                 }
                 decide::check_flow_in(snapshot, question, decided, buffer, clock)
             });
         let answer = match answer {
-            Ok(answer) if decided != wanted => answer.without_names(),
+            Ok(answer) if decided != wanted => answer.reduced_to(wanted),
             answer => answer,
         };
         match answer {
@@ -207,7 +207,11 @@ pub(super) fn to_detail(detail: i32) -> Result<Detail, Status> {
     match pb::AnswerDetail::try_from(detail) {
         Ok(pb::AnswerDetail::Unspecified | pb::AnswerDetail::Full) => Ok(Detail::Full),
         Ok(pb::AnswerDetail::Verdict) => Ok(Detail::Verdict),
-        Err(_) => Err(decide::invalid("detail", "must be ANSWER_DETAIL_FULL or ANSWER_DETAIL_VERDICT")),
+        Ok(pb::AnswerDetail::Cacheable) => Ok(Detail::Cacheable),
+        Err(_) => Err(decide::invalid(
+            "detail",
+            "must be ANSWER_DETAIL_FULL, ANSWER_DETAIL_VERDICT or ANSWER_DETAIL_CACHEABLE",
+        )),
     }
 }
 

@@ -60,6 +60,12 @@ impl Calls {
                 });
                 self.grpc(SMALL).server_streaming(revisions, request).await
             }
+            Rpc::WatchNodePods => {
+                let pods = service_fn(async |asked: Request<pb::WatchNodePodsRequest>| {
+                    Ok(Response::new(service.watch_node_pods(asked)))
+                });
+                self.grpc(SMALL).server_streaming(pods, request).await
+            }
             Rpc::Check | Rpc::HealthWatch | Rpc::Reflection | Rpc::Other => {
                 let Ok(response) = self.others.clone().call(request).await;
                 response

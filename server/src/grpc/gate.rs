@@ -76,6 +76,9 @@ impl Asked {
             "/gavel.v1.PolicyDecision/WatchSnapshot" => {
                 Self { is_long: true, ..asked(Rpc::WatchSnapshot, Call::WatchSnapshot) }
             }
+            "/gavel.v1.PolicyDecision/WatchNodePods" => {
+                Self { is_long: true, ..asked(Rpc::WatchNodePods, Call::WatchNodePods) }
+            }
             "/grpc.health.v1.Health/Check" => Self { rpc: Rpc::Check, call: None, is_long: false },
             "/grpc.health.v1.Health/Watch" => Self { rpc: Rpc::HealthWatch, call: None, is_long: true },
             path if path.starts_with("/grpc.reflection.") => asked(Rpc::Reflection, Call::Reflection),

@@ -15,6 +15,8 @@ mod ended;
 mod flow_stream;
 mod gate;
 mod incoming;
+mod listeners;
+mod node_pods;
 mod peer;
 mod question;
 mod revisions;

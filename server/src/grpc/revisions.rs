@@ -1,24 +1,18 @@
 //! `WatchSnapshot`: each revision, told to whoever listens.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use gavel_proto::v1 as pb;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use super::listeners::{LOOK, Sender, listen, may_listen};
 use super::peer::Standing;
 use super::snapshot::to_timestamp;
 use crate::publisher::{Published, Publisher};
-
-/// Messages that may wait for a slow reader, besides those that the publisher keeps.
-const WAITING: usize = 16;
-/// How often it is looked whether a listener may still listen, when nothing happens.
-const LOOK: Duration = Duration::from_secs(5);
 
 /// The stream of one listener. It ends when the server stops, and when the listener may not listen any more.
 pub(super) fn watch(
@@ -26,22 +20,7 @@ pub(super) fn watch(
     standing: Option<Standing>,
     stop: CancellationToken,
 ) -> ReceiverStream<Result<pb::SnapshotRevision, Status>> {
-    let (sender, receiver) = mpsc::channel(WAITING);
-    tokio::spawn(async move {
-        tokio::select! {
-            told = tell(&publisher, standing.as_ref(), &sender) => {
-                if let Err(status) = told {
-                    let _ = sender.send(Err(status)).await;
-                }
-            }
-            () = stop.cancelled() => {
-                let _ = sender.send(Err(Status::unavailable("the server is stopping"))).await;
-            }
-            // The listener has gone, and nothing may ever be published that would show it.
-            () = sender.closed() => {}
-        }
-    });
-    ReceiverStream::new(receiver)
+    listen(stop, |sender| tell(publisher, standing, sender))
 }
 
 /// Tells each revision until nobody listens.
@@ -49,34 +28,30 @@ pub(super) fn watch(
 /// # Errors
 /// Why the listener may not listen any more.
 async fn tell(
-    publisher: &Publisher,
-    standing: Option<&Standing>,
-    sender: &mpsc::Sender<Result<pb::SnapshotRevision, Status>>,
+    publisher: Arc<Publisher>,
+    standing: Option<Standing>,
+    sender: Sender<pb::SnapshotRevision>,
 ) -> Result<(), Status> {
-    let may_listen = || match standing {
-        None => Ok(()),
-        Some(standing) => standing.check(publisher.published().as_ref().map(|published| &published.snapshot)),
-    };
     let (current, mut revisions) = publisher.revisions();
     let mut last = 0;
     let mut missed = false;
     if let Some(published) = current {
         last = published.snapshot.revision();
         let first =
-            pb::SnapshotRevision { changed_kinds: Vec::new(), ..message(publisher, &published, false) };
+            pb::SnapshotRevision { changed_kinds: Vec::new(), ..message(&publisher, &published, false) };
         if sender.send(Ok(first)).await.is_err() {
             return Ok(());
         }
     }
     loop {
         let received = timeout(LOOK, revisions.recv()).await;
-        may_listen()?;
+        may_listen(standing.as_ref(), &publisher)?;
         match received {
             Err(_) => {}
             Ok(Ok(published)) if published.snapshot.revision() <= last => {}
             Ok(Ok(published)) => {
                 last = published.snapshot.revision();
-                if sender.send(Ok(message(publisher, &published, missed))).await.is_err() {
+                if sender.send(Ok(message(&publisher, &published, missed))).await.is_err() {
                     return Ok(());
                 }
                 missed = false;

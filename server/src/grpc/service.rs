@@ -13,8 +13,8 @@ use tonic::{Request, Response, Status};
 use super::deciding::{Circumstances, Clock};
 use super::peer::{Asker, Standing};
 use super::question::{Answer as _, Question};
-use super::revisions;
 use super::snapshot::to_duration;
+use super::{node_pods, revisions};
 use crate::decide::{self, Detail, FlowAnswer};
 use crate::decision_log::{DecisionIds, DecisionLog};
 use crate::metrics::Metrics;
@@ -121,5 +121,14 @@ impl Service {
     ) -> ReceiverStream<Result<pb::SnapshotRevision, Status>> {
         let standing = request.extensions().get::<Standing>().cloned();
         revisions::watch(self.publisher.clone(), standing, self.stop.clone())
+    }
+
+    /// The pods of a node, as long as their listener may listen.
+    pub(super) fn watch_node_pods(
+        &self,
+        request: Request<pb::WatchNodePodsRequest>,
+    ) -> ReceiverStream<Result<pb::NodePods, Status>> {
+        let standing = request.extensions().get::<Standing>().cloned();
+        node_pods::watch(self.publisher.clone(), request.into_inner().node, standing, self.stop.clone())
     }
 }

@@ -32,6 +32,7 @@ labels! {
         StreamCheckFlow = "StreamCheckFlow",
         GetSnapshot = "GetSnapshot",
         WatchSnapshot = "WatchSnapshot",
+        WatchNodePods = "WatchNodePods",
         /// `Check` of health.
         Check = "Check",
         /// `Watch` of health.

@@ -25,6 +25,7 @@ metadata: {name: gavel-node}
 rules:
 - {apiGroups: [gavel.dev], resources: [flowchecks], verbs: [create]}
 - {apiGroups: [gavel.dev], resources: [snapshots], verbs: [watch]}
+- {apiGroups: [gavel.dev], resources: [nodepods], verbs: [watch]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -73,6 +74,11 @@ async fn every_call(channel: &Channel, token: Option<&str>) -> Vec<(&'static str
             client.watch_snapshot(with(pb::WatchSnapshotRequest::default(), token)).await?.into_inner();
         stream.message().await.map(drop)
     };
+    let watch_pods = async |client: &mut PolicyDecisionClient<Channel>| {
+        let node = pb::WatchNodePodsRequest { node: "node-1".into() };
+        let mut stream = client.watch_node_pods(with(node, token)).await?.into_inner();
+        stream.message().await.map(drop)
+    };
     let reflect = async || {
         let request = ServerReflectionRequest {
             message_request: Some(MessageRequest::ListServices(String::new())),
@@ -89,6 +95,7 @@ async fn every_call(channel: &Channel, token: Option<&str>) -> Vec<(&'static str
         ("Authorize", client.authorize(with(authorize, token)).await.map(drop)),
         ("GetSnapshot", client.get_snapshot(with(pb::GetSnapshotRequest::default(), token)).await.map(drop)),
         ("WatchSnapshot", watch(&mut client).await),
+        ("WatchNodePods", watch_pods(&mut client).await),
         ("Reflection", reflect().await),
     ]
 }
@@ -130,13 +137,14 @@ async fn certificates_of_users() {
         assert!(is_healthy(&channel).await, "whoever can connect may ask for health");
         every_call(&channel, None).await
     };
-    let all = ["Admit", "CheckFlow", "Authorize", "GetSnapshot", "WatchSnapshot", "Reflection"];
+    let all =
+        ["Admit", "CheckFlow", "Authorize", "GetSnapshot", "WatchSnapshot", "WatchNodePods", "Reflection"];
     assert_refused(&ask(Some(&authority.user("admin"))).await, Code::PermissionDenied, &all);
     let of_group =
         authority.issue(&Subject { name: "hook", organizations: &["webhooks"], ..Subject::default() });
     assert_refused(&ask(Some(&of_group)).await, Code::PermissionDenied, &["Admit"]);
     // By RBAC of the snapshot: the user, and the group.
-    let node = ["CheckFlow", "WatchSnapshot"];
+    let node = ["CheckFlow", "WatchSnapshot", "WatchNodePods"];
     assert_refused(&ask(Some(&authority.user("node-1"))).await, Code::PermissionDenied, &node);
     let of_group =
         authority.issue(&Subject { name: "node-7", organizations: &["nodes"], ..Subject::default() });
@@ -228,7 +236,7 @@ async fn spiffe_ids_are_service_accounts() {
         (
             "spiffe://cluster.local/ns/kube-system/sa/agent",
             Code::PermissionDenied,
-            &["CheckFlow", "WatchSnapshot"][..],
+            &["CheckFlow", "WatchSnapshot", "WatchNodePods"][..],
         ),
         ("spiffe://cluster.local/ns/default/sa/agent", Code::PermissionDenied, &[]),
         ("spiffe://elsewhere/ns/kube-system/sa/agent", Code::Unauthenticated, &[]),
@@ -257,7 +265,7 @@ async fn tokens_of_service_accounts() {
     let channel = authority.connect(&server.running.listening[0], None).await.unwrap();
     let agent = issuer.token("kube-system", "agent", "gavel", 600);
     for (what, token, code, allowed) in [
-        ("good", agent.clone(), Code::PermissionDenied, &["CheckFlow", "WatchSnapshot"][..]),
+        ("good", agent.clone(), Code::PermissionDenied, &["CheckFlow", "WatchSnapshot", "WatchNodePods"][..]),
         ("without a right", issuer.token("default", "agent", "gavel", 600), Code::PermissionDenied, &[]),
         ("for somebody else", issuer.token("kube-system", "agent", "vault", 600), Code::Unauthenticated, &[]),
         ("expired", issuer.token("kube-system", "agent", "gavel", -600), Code::Unauthenticated, &[]),

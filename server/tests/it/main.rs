@@ -13,6 +13,7 @@ mod drain;
 mod grpc;
 mod limits;
 mod metrics;
+mod node_pods;
 mod process;
 mod reload;
 mod support;

@@ -252,4 +252,14 @@ impl PolicyDecision for Service {
         let revisions = [1, 2].map(|revision| Ok(pb::SnapshotRevision { revision, ..Default::default() }));
         self.answer(&request, tokio_stream::iter(Vec::from(revisions))).await
     }
+
+    type WatchNodePodsStream = tokio_stream::Iter<std::vec::IntoIter<Result<pb::NodePods, Status>>>;
+
+    async fn watch_node_pods(
+        &self,
+        request: Request<pb::WatchNodePodsRequest>,
+    ) -> Result<Response<Self::WatchNodePodsStream>, Status> {
+        let pods = pb::NodePods { revision: 7, ..Default::default() };
+        self.answer(&request, tokio_stream::iter(vec![Ok(pods)])).await
+    }
 }

@@ -25,6 +25,21 @@ impl FlowDecision<'_> {
     pub fn allowed(&self) -> bool {
         self.egress.allowed & self.ingress.allowed
     }
+
+    /// The identities for which this holds, of the source and of the destination: whatever pods of these two there are,
+    /// on the same protocol and port the verdict is the same, but for a pod and itself. Of this snapshot: with the next
+    /// one numbers may stand for other pods. None: it holds for that end alone, since it is no pod that policies hold,
+    /// or a rule looks at its address.
+    pub fn identities(&self) -> (Option<u32>, Option<u32>) {
+        if self.egress.reason == LegReason::SelfTraffic {
+            return (None, None);
+        }
+        let of = |leg: &Leg<'_>, other: &Leg<'_>| match leg.held {
+            Held::Pod(_, identity) if !other.looks_at_addresses() => Some(identity),
+            _ => None,
+        };
+        (of(&self.egress, &self.ingress), of(&self.ingress, &self.egress))
+    }
 }
 
 /// What one end's policies say.
@@ -62,6 +77,12 @@ pub(super) enum First {
 }
 
 impl Leg<'_> {
+    /// Whether a rule has an ipBlock: then it matters which address the other end has.
+    fn looks_at_addresses(&self) -> bool {
+        let rules = self.isolating().iter().flat_map(|policy| policy.rules(self.direction));
+        rules.into_iter().any(|rule| rule.addresses.is_some())
+    }
+
     /// The policies that isolate this end in this direction, in order of their names; empty: not isolated.
     pub fn isolating(&self) -> &[Arc<CompiledPolicy>] {
         match &self.held {

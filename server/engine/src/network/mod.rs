@@ -27,6 +27,7 @@ mod identities;
 mod isolation;
 mod line;
 mod namespaces;
+mod nodes;
 mod packed;
 mod pod_leg;
 mod pods;
@@ -46,6 +47,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 pub use decision::{FlowDecision, Leg, LegReason, RuleTrace};
+pub use nodes::NodePod;
 pub use policy::CompiledPolicy;
 pub use question::{End, FlowError, FlowRequest};
 
@@ -86,6 +88,7 @@ pub struct Index {
     policies: Table<Arc<CompiledPolicy>>,
     pods: Registry<Arc<pods::PodRecord>>,
     workloads: Registry<Arc<workloads::WorkloadRecord>>,
+    nodes: Registry<Arc<nodes::NodeRecord>>,
 }
 
 impl Index {

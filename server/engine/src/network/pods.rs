@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::Index;
 use super::addresses::Owner;
-use crate::object::Pod;
+use crate::object::{Pod, Uid};
 
 /// A pod.
 #[derive(Debug, PartialEq)]
@@ -16,7 +16,10 @@ pub(super) struct PodRecord {
     pub(super) namespace: u32,
     pub(super) identity: u32,
     pub(super) name: Box<str>,
+    pub(super) uid: Option<Uid>,
     pub(super) host_network: bool,
+    /// The node it is bound to, by number; none while it is bound to none.
+    node: Option<u32>,
     /// Its addresses may belong to another pod by now.
     pub(super) terminated: bool,
     /// In the order of `status.podIPs`, none twice.
@@ -55,7 +58,9 @@ impl Index {
             namespace,
             identity,
             name: pod.name.as_str().into(),
+            uid: pod.uid,
             host_network: pod.host_network,
+            node: (!pod.node.is_empty()).then(|| self.ensure_node(&pod.node)),
             terminated: pod.terminated,
             addresses: SmallVec::new(),
             workloads: SmallVec::new(),
@@ -73,6 +78,7 @@ impl Index {
         let old = old.and_then(|id| Some((id, Arc::clone(self.pods.get(id)?))));
         if let Some((id, old)) = &old {
             if **old == record {
+                // Its node, and its workloads, it had before.
                 return self.release_identity(identity);
             }
             self.detach(*id, old);
@@ -92,6 +98,9 @@ impl Index {
         }
         for workload in &record.workloads {
             self.join_workload(*workload, id);
+        }
+        if let Some(node) = record.node {
+            self.join_node(node, id);
         }
         if let Some((_, old)) = old {
             self.release(&old);
@@ -115,11 +124,17 @@ impl Index {
         for workload in &record.workloads {
             self.leave_workload(*workload, id);
         }
+        if let Some(node) = record.node {
+            self.leave_node(node, id);
+        }
     }
 
     fn release(&mut self, record: &PodRecord) {
         for workload in &record.workloads {
             self.tidy_workload(*workload);
+        }
+        if let Some(node) = record.node {
+            self.tidy_node(node);
         }
         self.release_identity(record.identity);
     }

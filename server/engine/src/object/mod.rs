@@ -11,6 +11,7 @@ pub mod network_policy;
 pub mod pod;
 pub mod pod_security_policy;
 pub mod rbac;
+pub mod uid;
 pub mod validate;
 
 use std::fmt;
@@ -22,6 +23,7 @@ pub use network_policy::{IpBlock, NetworkPolicy, Peer, PolicyPort, PortMatch, Pr
 pub use pod::{ContainerPort, Pod, Workload};
 pub use pod_security_policy::PodSecurityPolicy;
 pub use rbac::{Binding, PolicyRule, Role, RoleRef, Subject};
+pub use uid::Uid;
 
 /// The kinds that take part in decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Kind, Labels, Protocol};
+use super::{Kind, Labels, Protocol, Uid};
 
 /// A pod, as NetworkPolicy sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -11,6 +11,10 @@ pub struct Pod {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// Tells it from another of its name; none where nobody gave it one, as in manifests.
+    pub uid: Option<Uid>,
+    /// The node it is bound to, `spec.nodeName`; empty: to none yet.
+    pub node: String,
     /// What selectors look at.
     pub labels: Labels,
     /// Kind and name of the controlling owner (or of the first owner, when none is marked as controller).

@@ -7,8 +7,11 @@ use serde_json::{Value, json};
 
 /// The pod as JSON.
 pub(super) fn pod(pod: &Pod) -> Vec<u8> {
-    let Pod { namespace, name, labels, owner, host_network, ports, addresses, terminated } = pod;
+    let Pod { namespace, name, uid, node, labels, owner, host_network, ports, addresses, terminated } = pod;
     let mut metadata = json!({"namespace": namespace, "name": name});
+    if let Some(uid) = uid {
+        metadata["uid"] = json!(uid.to_string());
+    }
     if !labels.is_empty() {
         metadata["labels"] = json!(labels);
     }
@@ -22,6 +25,9 @@ pub(super) fn pod(pod: &Pod) -> Vec<u8> {
         })
         .collect();
     let mut spec = json!({"containers": [{"ports": ports}]});
+    if !node.is_empty() {
+        spec["nodeName"] = json!(node);
+    }
     if *host_network {
         spec["hostNetwork"] = json!(true);
     }
@@ -49,9 +55,9 @@ mod tests {
     fn what_is_stored_reads_as_the_same_pod() {
         let texts = [
             r#"{"metadata":{"name":"a","namespace":"n"}}"#,
-            r#"{"metadata":{"name":"a","namespace":"n","labels":{"x":"y","z":""},
+            r#"{"metadata":{"name":"a","namespace":"n","uid":"01234567-89ab-cdef-0123-456789abcdef","labels":{"x":"y","z":""},
                 "ownerReferences":[{"kind":"Job","name":"j"},{"kind":"ReplicaSet","name":"r","controller":true}]},
-                "spec":{"hostNetwork":true,"containers":[{"name":"c","ports":[
+                "spec":{"nodeName":"node-1","hostNetwork":true,"containers":[{"name":"c","ports":[
                     {"name":"web","containerPort":80},{"name":"dns","protocol":"UDP","containerPort":53},
                     {"containerPort":81}]}],
                   "initContainers":[{"restartPolicy":"Always","ports":[{"name":"side","containerPort":9}]}]},

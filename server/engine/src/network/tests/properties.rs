@@ -1,16 +1,20 @@
 //! Whatever order changes come in, answers are those of an index built at once, and of the slow evaluator.
 
+use std::collections::{BTreeSet, HashMap};
+
 use proptest::prelude::*;
 
 use super::slow::{Slow, SlowLeg};
 use super::{
-    Change, ContainerPort, End, FlowRequest, Index, IpBlock, Kind, LabelSelector, Labels, Leg, NetworkPolicy,
-    Object, ObjectKey, ObjectMeta, Operator, Peer, Pod, PolicyPort, PortMatch, Protocol, Requirement, Rule,
-    address, index,
+    Change, ContainerPort, End, FlowRequest, Index, IpBlock, Kind, LabelSelector, Labels, Leg, LegReason,
+    NetworkPolicy, NodePod, Object, ObjectKey, ObjectMeta, Operator, Peer, Pod, PolicyPort, PortMatch,
+    Protocol, Requirement, Rule, address, index,
 };
 
 const NAMESPACES: [&str; 3] = ["a", "b", "c"];
 const PODS: [&str; 4] = ["p", "q", "r", "s"];
+/// The first: none.
+const NODES: [&str; 3] = ["", "x", "y"];
 const KEYS: [&str; 2] = ["app", "kubernetes.io/metadata.name"];
 const VALUES: [&str; 2] = ["a", "b"];
 const ADDRESSES: [&str; 6] = ["10.0.0.1", "10.0.0.2", "10.0.1.1", "10.0.1.2", "fd00::1", "192.168.0.1"];
@@ -73,21 +77,22 @@ fn object() -> impl Strategy<Value = Object> {
     let named_port = (one_of(&["http", "dns"]), protocol(), 1u16..4)
         .prop_map(|(name, protocol, port)| ContainerPort { name, protocol, port });
     let pod = (
-        (namespace(), one_of(&PODS), some_labels()),
+        (namespace(), one_of(&PODS), one_of(&NODES), some_labels()),
         prop::bool::weighted(0.1),
         prop::bool::weighted(0.1),
         prop::collection::vec(named_port, 0..3),
         prop::option::weighted(0.9, one_of(&ADDRESSES)),
     );
-    let pod = pod.prop_map(|((namespace, name, labels), host_network, terminated, ports, ip)| Pod {
+    let pod = pod.prop_map(|((namespace, name, node, labels), host_network, terminated, ports, ip)| Pod {
         namespace,
         name,
+        node,
         labels,
-        owner: None,
         host_network,
         terminated,
         ports,
         addresses: ip.iter().map(|ip| address(ip)).collect(),
+        ..Pod::default()
     });
     let policy = ((namespace(), one_of(&PODS), selector()), any::<bool>(), any::<bool>(), rules(), rules());
     let policy = policy.prop_map(
@@ -161,6 +166,69 @@ fn assert_agree(index: &Index, slow: &Slow, unborn: &Labels) {
     }
 }
 
+/// Flows that are answered with the same identities, or else the same ends, are answered alike.
+fn assert_identities_hold(index: &Index) {
+    let mut answers = HashMap::new();
+    let pairs =
+        ADDRESSES.iter().flat_map(|source| ADDRESSES.iter().map(move |destination| (*source, *destination)));
+    for (source, destination) in pairs {
+        let services = [Protocol::Tcp, Protocol::Udp]
+            .into_iter()
+            .flat_map(|protocol| (1..5).map(move |port| (protocol, port)));
+        for (protocol, port) in services {
+            let ends = [source, destination].map(|ip| End::Ip(address(ip)));
+            let [from, to] = ends;
+            let decision = index.check_flow(&FlowRequest { source: from, destination: to, protocol, port });
+            let decision = decision.unwrap();
+            let (of_source, of_destination) = decision.identities();
+            let key = |identity: Option<u32>, ip| identity.ok_or(ip);
+            let key = (key(of_source, source), key(of_destination, destination), protocol, port);
+            let allowed = decision.allowed();
+            if decision.egress.reason != LegReason::SelfTraffic {
+                let known = *answers.entry(key).or_insert(allowed);
+                assert_eq!(known, allowed, "{source} to {destination}, {protocol} {port}");
+            }
+        }
+    }
+}
+
+/// Nodes have the pods that are bound to them, as far as policies can hold these, and it is known which are held.
+fn assert_nodes(index: &Index, slow: &Slow) {
+    let mut all = BTreeSet::new();
+    for node in NODES {
+        let expected: BTreeSet<_> = slow
+            .objects()
+            .filter_map(|object| if let Object::Pod(pod) = object { Some(pod) } else { None })
+            .filter(|pod| !pod.host_network && !pod.terminated && !pod.addresses.is_empty())
+            .filter(|pod| pod.node == node)
+            .map(|pod| (pod.namespace.clone(), pod.name.clone(), pod.addresses.clone()))
+            .collect();
+        let named =
+            |pod: NodePod<'_>| (pod.namespace.to_owned(), pod.name.to_owned(), pod.addresses.to_vec());
+        if !node.is_empty() {
+            assert_eq!(index.pods_on(node).map(named).collect::<BTreeSet<_>>(), expected, "{node}");
+        }
+        all.extend(expected);
+        for pod in index.pods_on(node) {
+            let own = || End::Pod { namespace: pod.namespace, name: pod.name, ip: None };
+            let outside = || {
+                End::Ip(if pod.addresses[0].is_ipv4() { "192.0.2.9" } else { "2001:db8::9" }.parse().unwrap())
+            };
+            let ask = |source, destination| {
+                index
+                    .check_flow(&FlowRequest { source, destination, protocol: Protocol::Tcp, port: 1 })
+                    .unwrap()
+            };
+            let isolated = (ask(outside(), own()).ingress.isolated, ask(own(), outside()).egress.isolated);
+            assert_eq!((pod.ingress_isolated, pod.egress_isolated), isolated, "{pod:?}");
+        }
+    }
+    let anywhere = index.pods_anywhere();
+    let anywhere =
+        anywhere.map(|pod| (pod.namespace.to_owned(), pod.name.to_owned(), pod.addresses.to_vec()));
+    assert_eq!(anywhere.collect::<BTreeSet<_>>(), all);
+}
+
 /// The first rule of the trace that matches is the rule that allowed it.
 fn assert_trace(index: &Index, request: &FlowRequest<'_>) {
     let decision = index.check_flow(request).unwrap();
@@ -179,6 +247,7 @@ fn assert_nothing_left(index: &Index) {
     assert_eq!(index.pod_selectors.iter().count(), 0);
     assert_eq!(index.pods.iter().count(), 0);
     assert_eq!(index.workloads.iter().count(), 0);
+    assert_eq!(index.nodes.iter().count(), 0);
 }
 
 proptest! {
@@ -200,6 +269,8 @@ proptest! {
             slow.apply(change);
         }
         assert_agree(&grown, &slow, &unborn);
+        assert_identities_hold(&grown);
+        assert_nodes(&grown, &slow);
         assert_agree(&index(slow.objects().cloned()), &slow, &unborn);
         if let Some((grown, slow)) = before {
             assert_agree(&grown, &slow, &unborn);

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::ports;
 use crate::object::meta::{nullable, nullable_map, nullable_object, nullable_objects};
 use crate::object::validate::Errors;
-use crate::object::{ContainerPort, Kind, Labels, OwnerReference, Pod, Workload, ip};
+use crate::object::{ContainerPort, Kind, Labels, OwnerReference, Pod, Uid, Workload, ip};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -24,6 +24,8 @@ pub(super) struct WrittenPod {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct PodMeta {
+    #[serde(deserialize_with = "nullable")]
+    uid: String,
     #[serde(deserialize_with = "nullable_map")]
     labels: Labels,
     #[serde(deserialize_with = "nullable_objects")]
@@ -33,6 +35,8 @@ struct PodMeta {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct PodSpec {
+    #[serde(deserialize_with = "nullable")]
+    node_name: String,
     #[serde(deserialize_with = "nullable")]
     host_network: bool,
     #[serde(deserialize_with = "nullable_objects")]
@@ -122,10 +126,12 @@ pub(super) fn read(namespace: String, name: String, written: WrittenPod, errors:
     Pod {
         namespace,
         name,
+        uid: Uid::parse(&metadata.uid),
         owner: owner(metadata.owner_references),
         labels: metadata.labels,
         host_network: spec.host_network,
         ports: container_ports(&spec, "spec", errors),
+        node: spec.node_name,
         addresses: addresses(&status, errors),
         terminated: matches!(status.phase.as_str(), "Succeeded" | "Failed"),
     }
