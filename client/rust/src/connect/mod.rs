@@ -22,6 +22,9 @@ use crate::security::{Secure, Tls, words};
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// How a connection to one server is kept: whoever listens to a server that is gone would wait for ever.
+const KEEP_ALIVE: KeepAlive = KeepAlive { every: Duration::from_secs(10), patience: CONNECT };
+
 /// How a connection is kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeepAlive {
@@ -68,7 +71,7 @@ impl Connection {
 
     /// A connection that is there.
     pub(crate) async fn eager(at: &Address, name: &str, secure: &Secure) -> Result<Self, Error> {
-        let (endpoint, reach) = endpoint(at, name, secure, None)?;
+        let (endpoint, reach) = endpoint(at, name, secure, Some(KEEP_ALIVE))?;
         let with = reach.current();
         let connected = match (&reach, &with) {
             (Reach::Unix(socket), _) => endpoint.connect_with_connector(socket.clone()).await,

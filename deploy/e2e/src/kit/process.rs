@@ -80,6 +80,11 @@ impl Process {
         Ok(())
     }
 
+    /// What it has written so far.
+    pub(crate) fn output(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(&self.log)?)
+    }
+
     pub(crate) fn pid(&self) -> anyhow::Result<u32> {
         Ok(self.child.as_ref().context("the process was killed")?.id())
     }

@@ -13,6 +13,7 @@ use tokio::sync::{OnceCell, RwLock};
 use super::control_plane::ControlPlane;
 use super::folder::Folder;
 use super::objects;
+use super::world;
 
 /// A scenario: told what it needs, it says what went wrong.
 pub(crate) type Play = for<'a> fn(&'a Scenario) -> LocalBoxFuture<'a, anyhow::Result<()>>;
@@ -88,6 +89,8 @@ pub(crate) struct Runner {
     runtime: Arc<tokio::runtime::Runtime>,
     run: Arc<Run>,
     trials: Vec<Trial>,
+    /// Why there can be no packets, if there cannot; unset: not looked at yet.
+    packets: Option<Option<String>>,
 }
 
 impl Runner {
@@ -102,12 +105,46 @@ impl Runner {
         let folder = target.join("e2e").join(format!("{now}-{}", std::process::id()));
         let run = Run { folder, shared: OnceCell::new(), machine: RwLock::new(()) };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        Ok(Self { arguments, runtime: Arc::new(runtime), run: Arc::new(run), trials: Vec::new() })
+        Ok(Self {
+            arguments,
+            runtime: Arc::new(runtime),
+            run: Arc::new(run),
+            trials: Vec::new(),
+            packets: None,
+        })
     }
 
     /// Adds a scenario that may run beside others.
     pub(crate) fn add(&mut self, name: &'static str, play: Play) {
         self.push(name, play, false);
+    }
+
+    /// Adds a scenario of packets, which is skipped where the kernel or its tools cannot have them.
+    pub(crate) fn add_packets(&mut self, name: &'static str, play: Play) {
+        self.push(name, play, false);
+        self.skip_without_packets();
+    }
+
+    /// The same for one that runs alone, since it measures.
+    pub(crate) fn add_packets_alone(&mut self, name: &'static str, play: Play) {
+        self.push(name, play, true);
+        self.skip_without_packets();
+    }
+
+    /// Marks the last one as skipped, if it has to be; it is counted so, and the reason is told.
+    fn skip_without_packets(&mut self) {
+        let missing = self.packets.get_or_insert_with(|| {
+            let missing = world::missing();
+            if let Some(why) = &missing {
+                eprintln!("scenarios of packets are skipped, as this machine cannot have them: {why}");
+            }
+            missing
+        });
+        if missing.is_some()
+            && let Some(trial) = self.trials.pop()
+        {
+            self.trials.push(trial.with_ignored_flag(true));
+        }
     }
 
     /// Adds a scenario that runs alone, since it measures.
@@ -135,7 +172,7 @@ impl Runner {
 
     /// Runs what the command line asks for.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let Self { arguments, runtime, run, trials } = self;
+        let Self { arguments, runtime, run, trials, packets: _ } = self;
         ensure!(!trials.is_empty(), "there are no scenarios");
         let conclusion = libtest_mimic::run(&arguments, trials);
         let folder = run.folder.clone();

@@ -14,6 +14,7 @@ mod flows;
 mod hostile;
 mod kinds;
 mod meanwhile;
+mod packets;
 mod prometheus;
 mod release;
 mod rolling;
@@ -43,6 +44,7 @@ pub(crate) fn add_to(runner: &mut Runner) {
     runner.add("prometheus", |scenario| Box::pin(prometheus::play(scenario)));
     runner.add("traces", |scenario| Box::pin(traces::play(scenario)));
     runner.add("rolling", |scenario| Box::pin(rolling::play(scenario)));
+    packets::add_to(runner);
     runner.add_alone("hostile", |scenario| Box::pin(hostile::play(scenario)));
     runner.add_alone("figures", |scenario| Box::pin(figures::play(scenario)));
 }

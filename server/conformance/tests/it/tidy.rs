@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 }
 
 /// Folder of each crate.
-const CRATES: [(&str, &str); 15] = [
+const CRATES: [(&str, &str); 16] = [
     ("gavel-proto", "proto"),
     ("gavel-engine", "server/engine"),
     ("gavel-source", "server/source"),
@@ -24,6 +24,7 @@ const CRATES: [(&str, &str); 15] = [
     ("gavel-client", "client/rust"),
     ("gavel-cli", "client/cli"),
     ("gavel-webhook", "client/webhook"),
+    ("gavel-node", "client/node"),
     ("gavel-conformance", "server/conformance"),
     ("gavel-e2e", "deploy/e2e"),
     ("gavel-loadtest", "loadtest"),
@@ -61,6 +62,7 @@ fn arrows_between_crates() {
             ],
         ),
         ("gavel-client", &["gavel-proto", "gavel-tls"]),
+        ("gavel-node", &["gavel-client", "gavel-tls", "gavel-telemetry", "gavel-config"]),
         ("gavel-webhook", &["gavel-client", "gavel-tls", "gavel-telemetry", "gavel-config"]),
         ("gavel-cli", &["gavel-client", "gavel-engine", "gavel-source", "gavel-server", "gavel-proto"]),
     ]);
