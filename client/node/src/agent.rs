@@ -157,7 +157,7 @@ impl Agent {
         match request {
             Request::Put(attachment, hold, answer) => {
                 let known = self.known.has_all(&hold);
-                self.state.holds.insert(attachment, Arc::new(hold));
+                holds::put(&mut self.state.holds, attachment, hold);
                 self.has_word = true;
                 let done = self.follow().await.map(|()| Put { revision: self.revision, known });
                 let _ = answer.send(done);

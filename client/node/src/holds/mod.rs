@@ -38,10 +38,17 @@ pub(crate) type Holds = BTreeMap<Attachment, Arc<Hold>>;
 /// The same by address, as packets are looked up.
 pub(crate) type Held = HashMap<IpAddr, Arc<Hold>, RandomState>;
 
-/// By address. Of two that have the same one, it is the later one's: the earlier pod is gone, and nobody has said so yet.
-/// Which is the later one is told by who is known: see [`Known`].
+/// By address; each has one: see [`put`].
 pub(crate) fn by_address(holds: &Holds) -> Held {
     holds.values().flat_map(|hold| hold.addresses.iter().map(|address| (*address, hold.clone()))).collect()
+}
+
+/// Adds one. An address that another one has is the new one's: the other pod is gone, and nobody has said so.
+pub(crate) fn put(holds: &mut Holds, attachment: Attachment, hold: Hold) {
+    holds.retain(|other, held| {
+        *other == attachment || !held.addresses.iter().any(|address| hold.addresses.contains(address))
+    });
+    holds.insert(attachment, Arc::new(hold));
 }
 
 /// The pods that a server knows on this node.
@@ -97,6 +104,23 @@ mod tests {
             ips: ips.iter().map(|ip| (*ip).to_owned()).collect(),
             ..Default::default()
         }])
+    }
+
+    #[test]
+    fn an_address_is_the_newest_pods() {
+        let attachment = |id: &str| Attachment { container_id: id.to_owned(), ifname: "eth0".into() };
+        let mut holds = Holds::new();
+        put(&mut holds, attachment("z"), hold("1"));
+        let other = Hold { pod: "other".into(), addresses: vec!["10.0.0.7".parse().unwrap()], ..hold("2") };
+        put(&mut holds, attachment("y"), other.clone());
+        // The first one's DEL was lost, and its address given out again; and once more the same.
+        for _ in 0..2 {
+            let next = Hold { pod: "next".into(), addresses: vec!["fd00::1".parse().unwrap()], ..hold("3") };
+            put(&mut holds, attachment("a"), next);
+        }
+        let names: Vec<_> = holds.values().map(|hold| hold.pod.as_str()).collect();
+        assert_eq!(names, ["next", "other"]);
+        assert_eq!(by_address(&holds)[&"fd00::1".parse::<IpAddr>().unwrap()].pod, "next");
     }
 
     #[test]

@@ -113,6 +113,21 @@ impl World {
         shell(&script).await.with_context(|| format!("pod {pod}"))
     }
 
+    /// An empty namespace for a pod that somebody else gives a link and an address: its name.
+    pub(crate) async fn add_space(&mut self, pod: &str) -> anyhow::Result<String> {
+        let space = self.space(Some(pod));
+        self.pods.insert(pod.to_owned(), Pod { addresses: Vec::new(), serving: Vec::new() });
+        shell(&format!("ip netns add {space}; ip -n {space} link set lo up")).await?;
+        Ok(space)
+    }
+
+    /// The pod has been given this address.
+    pub(crate) fn has(&mut self, pod: &str, address: &str) -> anyhow::Result<()> {
+        let known = self.pods.get_mut(pod).with_context(|| format!("there is no pod {pod}"))?;
+        known.addresses.push(address.parse()?);
+        Ok(())
+    }
+
     /// The first address of a pod.
     pub(crate) fn address(&self, pod: &str) -> anyhow::Result<IpAddr> {
         let pod = self.pods.get(pod).with_context(|| format!("there is no pod {pod}"))?;

@@ -3,6 +3,7 @@
 mod bad_input;
 mod cases;
 mod changes;
+mod cni;
 mod cost;
 mod faults;
 mod holds;
@@ -17,6 +18,7 @@ pub(super) fn add_to(runner: &mut Runner) {
     runner.add_packets("packets-changes", |scenario| Box::pin(changes::play(scenario)));
     runner.add_packets("packets-bad-input", |scenario| Box::pin(bad_input::play(scenario)));
     runner.add_packets("packets-holds", |scenario| Box::pin(holds::play(scenario)));
+    runner.add_packets("packets-cni", |scenario| Box::pin(cni::play(scenario)));
     runner.add_packets_alone("packets-cost", |scenario| Box::pin(cost::play(scenario)));
     runner.add_packets("packets-tutorial", |scenario| Box::pin(tutorial::play(scenario)));
 }
