@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gavel_engine::Snapshot;
 use gavel_engine::network::NodePod;
+use gavel_engine::object::Kind;
 use gavel_proto::v1 as pb;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{sleep, timeout};
@@ -14,7 +15,7 @@ use tonic::Status;
 
 use super::listeners::{LOOK, Sender, listen, may_listen};
 use super::peer::Standing;
-use crate::publisher::Publisher;
+use crate::publisher::{Published, Publisher};
 
 /// How long further revisions are awaited once one has come, so that a burst of them is looked through once. Whoever holds
 /// packets back waits so long at most.
@@ -32,6 +33,9 @@ pub(super) fn watch(
 
 /// Tells the pods whenever they have changed, until nobody listens.
 ///
+/// Most revisions are of pods elsewhere. With thousands of listeners, looking at a node's pods for each of them would be
+/// much: whether anything can have changed here is seen from the kinds that changed, and the version of the node.
+///
 /// # Errors
 /// Why the listener may not listen any more.
 async fn tell(
@@ -41,18 +45,25 @@ async fn tell(
     sender: Sender<pb::NodePods>,
 ) -> Result<(), Status> {
     let (mut current, mut revisions) = publisher.revisions();
-    let mut last = None;
+    let mut told = None;
+    let mut version = None;
+    // Whether policies may hold other pods than before.
+    let mut isolation_changed = true;
     loop {
         if let Some(published) = current.take() {
             let snapshot = &published.snapshot;
-            let pods = pods_on(snapshot, &node);
-            if last.as_ref() != Some(&pods) {
-                let revision = snapshot.revision();
-                let instance = publisher.instance().to_owned();
-                let message = pb::NodePods { revision, instance, pods: pods.clone() };
-                last = Some(pods);
-                if sender.send(Ok(message)).await.is_err() {
-                    return Ok(());
+            let now = snapshot.network().node_version(&node);
+            if isolation_changed || node.is_empty() || version.as_ref() != Some(&now) {
+                (version, isolation_changed) = (Some(now), false);
+                let pods = pods_on(snapshot, &node);
+                if told.as_ref() != Some(&pods) {
+                    let revision = snapshot.revision();
+                    let instance = publisher.instance().to_owned();
+                    let message = pb::NodePods { revision, instance, pods: pods.clone() };
+                    told = Some(pods);
+                    if sender.send(Ok(message)).await.is_err() {
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -61,13 +72,25 @@ async fn tell(
         match received {
             Err(_) => continue,
             Ok(Err(RecvError::Closed)) => return Ok(()),
-            // Only the newest matters.
-            Ok(Ok(_) | Err(RecvError::Lagged(_))) => {}
+            Ok(Err(RecvError::Lagged(_))) => isolation_changed = true,
+            Ok(Ok(published)) => isolation_changed |= may_isolate(&published),
         }
         sleep(BURST).await;
-        while !matches!(revisions.try_recv(), Err(TryRecvError::Empty | TryRecvError::Closed)) {}
+        // Only the newest matters, but for what the others changed.
+        loop {
+            match revisions.try_recv() {
+                Ok(published) => isolation_changed |= may_isolate(&published),
+                Err(TryRecvError::Lagged(_)) => isolation_changed = true,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
         current = publisher.published();
     }
+}
+
+/// Whether a revision may have policies hold other pods, or no longer, although these are as they were.
+fn may_isolate(published: &Published) -> bool {
+    published.changed.iter().any(|kind| matches!(kind, Kind::Namespace | Kind::NetworkPolicy))
 }
 
 fn pods_on(snapshot: &Snapshot, node: &str) -> Vec<pb::NodePod> {

@@ -65,9 +65,15 @@ async fn the_pods_of_a_node_are_told_when_they_change() {
     let next = here.message().await.unwrap().unwrap();
     let held = pb::NodePod { egress_isolated: true, ..pod.clone() };
     assert_eq!((next.revision, next.pods), (3, vec![held]));
+    // Pods alone change: elsewhere, then here, to what no policy isolates.
+    server.write("pods.yaml", &PODS.replace("10.0.2.1", "10.0.2.2"));
+    server.snapshot(|snapshot| snapshot.revision == 4).await;
+    server.write("pods.yaml", &PODS.replace("{app: here}", "{app: other}"));
+    let free = here.message().await.unwrap().unwrap();
+    assert_eq!((free.revision, free.pods), (5, vec![pod]));
     std::fs::remove_file(server.file("pods.yaml")).unwrap();
     let last = here.message().await.unwrap().unwrap();
-    assert_eq!((last.revision, last.pods.len()), (4, 0));
+    assert_eq!((last.revision, last.pods.len()), (6, 0));
     server.stop().await;
     assert_eq!(here.message().await.unwrap_err().code(), tonic::Code::Unavailable);
 }

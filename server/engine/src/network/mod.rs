@@ -47,7 +47,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 pub use decision::{FlowDecision, Leg, LegReason, RuleTrace};
-pub use nodes::NodePod;
+pub use nodes::{NodePod, NodeVersion};
 pub use policy::CompiledPolicy;
 pub use question::{End, FlowError, FlowRequest};
 

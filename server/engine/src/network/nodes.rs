@@ -35,7 +35,28 @@ pub struct NodePod<'s> {
     pub egress_isolated: bool,
 }
 
+/// Which pods are on a node, and how they are, but for what policies make of them: the same as another one if it is of
+/// another snapshot of the same cluster in which no pod of the node has changed.
+#[derive(Clone, Debug)]
+pub struct NodeVersion(Option<Arc<NodeRecord>>);
+
+impl PartialEq for NodeVersion {
+    /// Records are shared from one snapshot to the next, and copied when they change.
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
 impl Index {
+    /// The version of a node's pods.
+    pub fn node_version(&self, node: &str) -> NodeVersion {
+        NodeVersion(self.node_of(node).and_then(|id| self.nodes.get(id)).cloned())
+    }
+
     /// The pods of a node that policies could hold: those with addresses of their own, which pods in the host's network
     /// and those that have terminated have not. In no order.
     pub fn pods_on(&self, node: &str) -> impl Iterator<Item = NodePod<'_>> {

@@ -7,7 +7,7 @@ mod slow;
 
 use std::net::IpAddr;
 
-use super::{End, FlowDecision, FlowError, FlowRequest, Index, Leg, LegReason, NodePod};
+use super::{End, FlowDecision, FlowError, FlowRequest, Index, Leg, LegReason, NodePod, NodeVersion};
 use crate::object::{
     Change, ContainerPort, IpBlock, Kind, LabelSelector, Labels, NetworkPolicy, Object, ObjectKey,
     ObjectMeta, Operator, Peer, Pod, PolicyPort, PortMatch, Protocol, Requirement, Rule, Workload,

@@ -1,14 +1,15 @@
 //! Whatever order changes come in, answers are those of an index built at once, and of the slow evaluator.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 
 use proptest::prelude::*;
 
 use super::slow::{Slow, SlowLeg};
 use super::{
     Change, ContainerPort, End, FlowRequest, Index, IpBlock, Kind, LabelSelector, Labels, Leg, LegReason,
-    NetworkPolicy, NodePod, Object, ObjectKey, ObjectMeta, Operator, Peer, Pod, PolicyPort, PortMatch,
-    Protocol, Requirement, Rule, address, index,
+    NetworkPolicy, NodePod, NodeVersion, Object, ObjectKey, ObjectMeta, Operator, Peer, Pod, PolicyPort,
+    PortMatch, Protocol, Requirement, Rule, address, index,
 };
 
 const NAMESPACES: [&str; 3] = ["a", "b", "c"];
@@ -192,6 +193,30 @@ fn assert_identities_hold(index: &Index) {
     }
 }
 
+/// Namespaces, names and addresses of a node's pods, and what isolates these.
+type PodsOf = BTreeSet<(String, String, Vec<IpAddr>, bool, bool)>;
+
+fn pods_on(index: &Index, node: &str) -> PodsOf {
+    let pods = index.pods_on(node).map(|pod| {
+        let NodePod { namespace, name, uid: _, addresses, ingress_isolated, egress_isolated } = pod;
+        (namespace.to_owned(), name.to_owned(), addresses.to_vec(), ingress_isolated, egress_isolated)
+    });
+    pods.collect()
+}
+
+/// A change of a pod that leaves a node's version leaves its pods.
+fn assert_versions(index: &Index, change: &Change, before: &[(NodeVersion, PodsOf)]) {
+    let of_a_pod = match change {
+        Change::Upsert(object) => matches!(object, Object::Pod(_)),
+        Change::Remove(key) => key.kind == Kind::Pod,
+    };
+    for (node, (version, pods)) in NODES.iter().zip(before) {
+        if of_a_pod && index.node_version(node) == *version {
+            assert_eq!(&pods_on(index, node), pods, "{node}, {change:?}");
+        }
+    }
+}
+
 /// Nodes have the pods that are bound to them, as far as policies can hold these, and it is known which are held.
 fn assert_nodes(index: &Index, slow: &Slow) {
     let mut all = BTreeSet::new();
@@ -265,8 +290,10 @@ proptest! {
             if step == half {
                 before = Some((grown.clone(), slow.clone()));
             }
+            let before_it = NODES.map(|node| (grown.node_version(node), pods_on(&grown, node)));
             grown.apply(change);
             slow.apply(change);
+            assert_versions(&grown, change, &before_it);
         }
         assert_agree(&grown, &slow, &unborn);
         assert_identities_hold(&grown);
