@@ -128,6 +128,33 @@ impl World {
         Ok(())
     }
 
+    /// Has the node bridge its pods' links, and pods reach each other without the node's routes; tells whether the kernel
+    /// filters what is bridged. IPv4 alone.
+    pub(crate) async fn bridge(&self) -> anyhow::Result<bool> {
+        let node = self.space(None);
+        let filter = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+        shell(&format!("ip -n {node} link add pods type bridge; ip -n {node} link set pods up")).await?;
+        let is_filtered = format!("test -f {filter} && echo 1 >{filter}");
+        if !self.command(None, &["sh", "-c", &is_filtered]).status().await?.success() {
+            return Ok(false);
+        }
+        let mut script = format!("ip -n {node} addr add 10.40.0.254/24 dev pods; ");
+        for link in 0..self.links {
+            script.push_str(&format!(
+                "ip -n {node} addr flush dev pod{link}; ip -n {node} route flush dev pod{link}; \
+                 ip -n {node} link set pod{link} master pods; "
+            ));
+        }
+        for pod in self.pods.keys() {
+            let space = self.space(Some(pod));
+            script.push_str(&format!(
+                "ip -n {space} route flush dev eth0; ip -n {space} route add 10.40.0.0/24 dev eth0; "
+            ));
+        }
+        shell(&script).await?;
+        Ok(true)
+    }
+
     /// The first address of a pod.
     pub(crate) fn address(&self, pod: &str) -> anyhow::Result<IpAddr> {
         let pod = self.pods.get(pod).with_context(|| format!("there is no pod {pod}"))?;

@@ -1,6 +1,7 @@
 //! What most scenarios of packets are about: web, which a policy isolates; friend, which it lets in; stranger, which it does
 //! not; and open, which no policy isolates.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -158,8 +159,12 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) async fn open(world: &World, from: &str, to: &str, is_ipv4: bool) -> anyhow::Result<Self> {
+        Self::open_to(world, from, world.address_of(to, is_ipv4)?).await
+    }
+
+    pub(super) async fn open_to(world: &World, from: &str, to: IpAddr) -> anyhow::Result<Self> {
         use tokio::io::AsyncBufReadExt as _;
-        let address = world.address_of(to, is_ipv4)?.to_string();
+        let address = to.to_string();
         let command = crate::kit::in_a_pod(&["keep", &address, &PORT.to_string()])?;
         let command: Vec<&str> = command.iter().map(String::as_str).collect();
         let mut child = world
