@@ -11,8 +11,9 @@ use crate::kit::{GavelNode, GavelServer, Scenario, World, in_repository, wait};
 const NAMESPACE: &str = "packets-tutorial";
 const PODS: &str = "client/cli/demo/network/pods.yaml";
 const ACCEPT_SECURESHELL: &str = "client/cli/demo/network/accept-secureshell.yaml";
+/// Nobody else has them: scenarios share a cluster.
 const ADDRESSES: [(&str, &str); 3] =
-    [("apiserver", "10.99.0.1"), ("shell", "10.99.0.2"), ("secureshell", "10.99.0.3")];
+    [("apiserver", "10.97.0.1"), ("shell", "10.97.0.2"), ("secureshell", "10.97.0.3")];
 /// How long a change may take until it is enforced: manifests are looked at twice a second.
 const SOON: Duration = Duration::from_secs(20);
 
@@ -32,7 +33,7 @@ async fn world(scenario: &Scenario) -> anyhow::Result<World> {
 
 /// Whether curl is served, as it is in the tutorial.
 async fn is_served(world: &World, pod: &str) -> anyhow::Result<bool> {
-    let curl = ["curl", "--silent", "--show-error", "--max-time", "1", "http://10.99.0.1:8080"];
+    let curl = ["curl", "--silent", "--show-error", "--max-time", "1", "http://10.97.0.1:8080"];
     let output = world.command(Some(pod), &curl).output().await?;
     match output.status.code() {
         Some(0) => {
@@ -88,7 +89,7 @@ async fn says_why(node: &GavelNode) -> anyhow::Result<()> {
     let reason = "accept-secureshell isolates the destination for ingress, and no rule allows this";
     let is_told = |text: &String| {
         text.lines()
-            .any(|one| one.contains(line) && one.contains(r#""source":"10.99.0.2""#) && one.contains(reason))
+            .any(|one| one.contains(line) && one.contains(r#""source":"10.97.0.2""#) && one.contains(reason))
     };
     wait::until_is("the flow log says why", SOON, async || node.output(), is_told).await?;
     Ok(())
