@@ -123,6 +123,21 @@ pub fn read<C: FromArgMatches>(
     Ok(Read { settings, purpose, warnings, command, matches, lines })
 }
 
+/// The command, in which arguments that several programs have are also variables of this one: these `shared` ones, as
+/// `PREFIX` and their name.
+pub fn with_variables<S: clap::Args>(command: Command, prefix: &str) -> Command {
+    let shared = S::augment_args(Command::new(""));
+    let ids: Vec<String> = shared.get_arguments().map(|argument| argument.get_id().to_string()).collect();
+    command.mut_args(|argument| {
+        let id = argument.get_id().as_str();
+        if !ids.iter().any(|shared| shared == id) {
+            return argument;
+        }
+        let variable = format!("{prefix}{}", id.to_uppercase());
+        argument.env(variable)
+    })
+}
+
 /// All errors at once.
 pub fn fail(mut command: Command, errors: &[String]) -> Error {
     let message = match errors {

@@ -29,6 +29,8 @@ pub mod balanced;
 mod client;
 mod connect;
 mod error;
+#[cfg(feature = "flags")]
+pub mod flags;
 pub mod review;
 mod security;
 pub mod trace;

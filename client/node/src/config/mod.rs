@@ -2,7 +2,6 @@
 
 mod check;
 mod enforce;
-mod servers;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -10,11 +9,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use gavel_client::flags::Access;
 use gavel_config::Purpose;
 
 pub use crate::flow_log::Mode as FlowLogMode;
 pub use enforce::{Enforce, Otherwise, ReversePath};
-pub use servers::Access;
 
 /// Node agent: lets the first packet of each new connection of a node's pods pass, or not, as gavel-server decides by
 /// NetworkPolicies.
@@ -121,6 +120,9 @@ pub struct Config {
     pub log_format: LogFormat,
 }
 
+/// How the program's variables begin.
+const PREFIX: &str = "GAVEL_NODE_";
+
 const EXAMPLES: &str = "\
 Examples:
   gavel-node --server gavel-server.gavel-system.svc:9470 --node-name node-1
@@ -144,7 +146,7 @@ pub enum LogFormat {
 /// # Errors
 /// What is wrong with them, all of it at once; else what cannot go together, unless it is only to be checked.
 pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
-    let program = gavel_config::Program { prefix: "GAVEL_NODE_", others: &[] };
+    let program = gavel_config::Program { prefix: PREFIX, others: &[] };
     let read: gavel_config::Read<Arguments> = gavel_config::read(command(), program, arguments)?;
     let (purpose, warnings, printed) = (read.purpose, read.warnings.clone(), read.print());
     let Arguments { command: other, file: _, config } = read.settings;
@@ -166,7 +168,7 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, cl
 
 /// All that the agent can be told.
 pub fn command() -> clap::Command {
-    Arguments::command()
+    gavel_config::with_variables::<Access>(Arguments::command(), PREFIX)
 }
 
 impl Config {

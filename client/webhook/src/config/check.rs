@@ -1,8 +1,8 @@
 //! What cannot go together, what has no effect, and what the settings name and cannot be used.
 
-use gavel_tls::{ClientFiles, ClientTls, ServerFiles, ServerTls};
+use gavel_tls::{ServerFiles, ServerTls};
 
-use super::{Access, Config};
+use super::Config;
 use crate::certificate;
 use crate::listener::Tls;
 use crate::telemetry;
@@ -81,44 +81,16 @@ impl Config {
                 Err(error) => errors.push(format!("HTTPS: {error}")),
             }
         }
-        let Access { server_ca, client_cert, client_key, .. } = &self.access;
-        if let Some(ca) = server_ca.clone() {
-            let files = ClientFiles { ca, cert_and_key: client_cert.clone().zip(client_key.clone()) };
-            // What cannot be used is told below.
-            if let Ok((_, found)) = ClientTls::load(&files, &[b"h2"]) {
-                warnings.extend(found.iter().map(|warning| format!("--server: {warning}")));
-            }
-        }
         if let Some(path) = &self.callers.client_ca {
             errors.extend(Tls::check(path).err().map(|error| format!("--client-ca: {error}")));
         }
-        let mut security = self.access.security(self.reload());
-        if security.server_ca.is_none() {
-            // Told above, in the words of settings.
-            security.server_name = None;
-            security.client_cert_and_key = None;
-        }
-        errors.extend(
-            gavel_client::check(&self.server, &security).iter().map(|error| format!("--server: {error}")),
-        );
+        errors.extend(self.access.check(&self.server, warnings));
         if self.self_issued.is_some() {
             let wrong = certificate::check(&self.issue).await;
             errors.extend(wrong.iter().map(|error| format!("--self-issued: {error:#}")));
         }
         errors.extend(gavel_telemetry::check(&telemetry::settings(self)).iter().map(ToString::to_string));
         errors
-    }
-}
-
-impl Access {
-    fn combination_errors(&self) -> Vec<String> {
-        let Self { server_ca, server_name, client_cert, client_key, token_file, token_without_tls } = self;
-        told(&[
-            (server_name.is_some() && server_ca.is_none(), "--server-name goes with --server-ca"),
-            (client_cert.is_some() != client_key.is_some(), "--client-cert and --client-key go together"),
-            (client_cert.is_some() && server_ca.is_none(), "--client-cert goes with --server-ca"),
-            (*token_without_tls && token_file.is_none(), "--token-without-tls goes with --token-file"),
-        ])
     }
 }
 

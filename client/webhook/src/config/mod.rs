@@ -3,7 +3,6 @@
 mod callers;
 mod check;
 mod issue;
-mod servers;
 mod traces;
 
 use std::ffi::OsString;
@@ -13,11 +12,11 @@ use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use gavel_client::flags::Access;
 use gavel_config::Purpose;
 
 pub use callers::Callers;
 pub use issue::{Issue, IssueCertificate, SecretName};
-pub use servers::Access;
 pub use traces::Traces;
 
 /// Admission webhook: answers a Kubernetes API server's AdmissionReviews with the decisions of gavel-server.
@@ -169,6 +168,9 @@ pub struct Config {
 /// Far more than an API server takes of an object, and sends in a review.
 const MOST_BYTES: u64 = 1 << 30;
 
+/// How the program's variables begin.
+const PREFIX: &str = "GAVEL_WEBHOOK_";
+
 const EXAMPLES: &str = "\
 Examples:
   gavel-webhook --server gavel-server.gavel-system.svc:9470 --tls-cert tls.crt --tls-key tls.key --listen 0.0.0.0:9443
@@ -210,7 +212,7 @@ pub enum LogFormat {
 /// What is wrong with them, all of it at once; else what cannot go together, unless it is only to be checked.
 pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
     let fail = |errors: &[String]| Err(gavel_config::fail(command(), errors));
-    let program = gavel_config::Program { prefix: "GAVEL_WEBHOOK_", others: &[] };
+    let program = gavel_config::Program { prefix: PREFIX, others: &[] };
     let read: gavel_config::Read<Arguments> = gavel_config::read(command(), program, arguments)?;
     let (purpose, mut warnings, printed) = (read.purpose, read.warnings.clone(), read.print());
     let Arguments { command, file: _, config } = read.settings;
@@ -238,7 +240,7 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, cl
 
 /// All that the webhook can be told.
 pub fn command() -> clap::Command {
-    Arguments::command()
+    gavel_config::with_variables::<Access>(Arguments::command(), PREFIX)
 }
 
 impl Config {

@@ -62,7 +62,7 @@ fn arrows_between_crates() {
             ],
         ),
         ("gavel-client", &["gavel-proto", "gavel-tls"]),
-        ("gavel-node", &["gavel-client", "gavel-tls", "gavel-telemetry", "gavel-config"]),
+        ("gavel-node", &["gavel-client", "gavel-telemetry", "gavel-config"]),
         ("gavel-webhook", &["gavel-client", "gavel-tls", "gavel-telemetry", "gavel-config"]),
         ("gavel-cli", &["gavel-client", "gavel-engine", "gavel-source", "gavel-server", "gavel-proto"]),
     ]);

@@ -5,24 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
-use super::shop::{PORT, SOON, Shop, pod};
+use super::shop::{LATE_POLICY, LATE_UID, PORT, SOON, Shop, pod};
 use crate::kit::{Reach, Scenario, World, wait};
 
-const UID: &str = "01234567-89ab-cdef-0123-456789abcdef";
 /// What is built for it: see `deploy/e2e/run`.
 const PROGRAMS: &str = "GAVEL_E2E_CNI";
 const NETWORK: &str = "packets";
-
-/// Only friend reaches late.
-const POLICY: &str = "\
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: late, namespace: shop}
-spec:
-  podSelector: {matchLabels: {app: late}}
-  ingress:
-  - from: [{podSelector: {matchLabels: {app: friend}}}]
-";
 
 pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
     let mut shop = Shop::open(scenario).await?;
@@ -38,7 +26,7 @@ pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
 
     let flag = format!("--cni-socket={}", socket.display());
     let node = shop.agent(scenario, &[&flag]).await?;
-    std::fs::write(shop.manifests.join("late-policy.yaml"), POLICY)?;
+    std::fs::write(shop.manifests.join("late-policy.yaml"), LATE_POLICY)?;
     chain.run(&shop.world, "status", &space).await?;
     let result: Value = serde_json::from_str(&chain.run(&shop.world, "add", &space).await?)?;
     let address = result["ips"][0]["address"].as_str().and_then(|text| text.split('/').next());
@@ -53,7 +41,7 @@ pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
     }
     ensure!(node.metric(&shop.world, "gavel_node_held_pods").await? == 1.0, "it is not counted as held");
     // A connection that is tried all the while comes about once the pod is known, and not before.
-    let known = pod("late", &[&address]).replace("{name: late,", &format!("{{name: late, uid: {UID},"));
+    let known = pod("late", &[&address]).replace("{name: late,", &format!("{{name: late, uid: {LATE_UID},"));
     std::fs::write(shop.manifests.join("late.yaml"), known)?;
     let to = address.parse()?;
     let reach = Reach { from: "friend", protocol: "TCP", to, port: PORT };
@@ -101,7 +89,8 @@ impl Chain {
         let tool = self.programs.join("cnitool");
         let path = format!("/run/netns/{space}");
         let mut run = world.command(None, &[&tool.to_string_lossy(), command, NETWORK, &path]);
-        let arguments = format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=late;K8S_POD_UID={UID}");
+        let arguments =
+            format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=late;K8S_POD_UID={LATE_UID}");
         run.env("CNI_PATH", &self.programs).env("NETCONFPATH", &self.folder).env("CNI_ARGS", arguments);
         let output = run.output().await?;
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

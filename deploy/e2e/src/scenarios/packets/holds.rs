@@ -5,22 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
-use super::shop::{SOON, Shop, pod};
+use super::shop::{LATE_POLICY, LATE_UID, SOON, Shop, pod};
 use crate::kit::{Scenario, wait};
 
 const ADDRESS: &str = "10.40.0.9";
-const UID: &str = "01234567-89ab-cdef-0123-456789abcdef";
-
-/// Only friend reaches late.
-const POLICY: &str = "\
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: late, namespace: shop}
-spec:
-  podSelector: {matchLabels: {app: late}}
-  ingress:
-  - from: [{podSelector: {matchLabels: {app: friend}}}]
-";
 
 pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
     let mut shop = Shop::open(scenario).await?;
@@ -28,13 +16,13 @@ pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
     let flag = format!("--cni-socket={}", socket.display());
     let mut node = shop.agent(scenario, &[&flag]).await?;
     let api = Api(socket);
-    std::fs::write(shop.manifests.join("late-policy.yaml"), POLICY)?;
+    std::fs::write(shop.manifests.join("late-policy.yaml"), LATE_POLICY)?;
     shop.world.add("late", &[ADDRESS]).await?;
     shop.world.serve(&scenario.folder, "late", &["TCP:8080"]).await?;
 
     // Whoever is not told of passes: the server does not know that there is such a pod.
     shop.is("not held", "stranger", "late", true).await?;
-    let hold = json!({"namespace": "shop", "pod": "late", "uid": UID, "addresses": [ADDRESS]});
+    let hold = json!({"namespace": "shop", "pod": "late", "uid": LATE_UID, "addresses": [ADDRESS]});
     let (status, put) = api.ask("PUT", "/v1/holds/c1/eth0", Some(&hold)).await?;
     ensure!(status == 200 && put["known"] == false && put["revision"].as_u64() > Some(0), "{status} {put}");
     nothing_passes(&shop, "held").await?;
@@ -49,14 +37,14 @@ pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
     // A pod of that name and address is known, but it is the one before.
     let before = pod("late", &[ADDRESS]);
     let with_uid = |uid: &str| before.replace("{name: late,", &format!("{{name: late, uid: {uid},"));
-    std::fs::write(shop.manifests.join("late.yaml"), with_uid(&UID.replace("0123", "3210")))?;
+    std::fs::write(shop.manifests.join("late.yaml"), with_uid(&LATE_UID.replace("0123", "3210")))?;
     shop.until("the one before is known", "late", "open", false).await?;
     let (_, got) = api.ask("GET", "/v1/holds/c1/eth0", None).await?;
     ensure!(got["known"] == false, "{got}");
     nothing_passes(&shop, "the one before is known").await?;
 
     // Now it is known: policies decide.
-    std::fs::write(shop.manifests.join("late.yaml"), with_uid(UID))?;
+    std::fs::write(shop.manifests.join("late.yaml"), with_uid(LATE_UID))?;
     wait::until("it is known", SOON, async || {
         let (_, got) = api.ask("GET", "/v1/holds/c1/eth0", None).await?;
         Ok((got["known"] == true).then_some(()))

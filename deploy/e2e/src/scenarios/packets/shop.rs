@@ -35,6 +35,18 @@ spec:
     ports: [{port: 8080}, {port: 8080, protocol: UDP}, {port: 8080, protocol: SCTP}]
 ";
 
+/// Of a pod that comes later, and is called late; only friend reaches it.
+pub(super) const LATE_UID: &str = "01234567-89ab-cdef-0123-456789abcdef";
+pub(super) const LATE_POLICY: &str = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: late, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: late}}
+  ingress:
+  - from: [{podSelector: {matchLabels: {app: friend}}}]
+";
+
 /// The pods, as processes; their manifests; and a server that follows these.
 pub(super) struct Shop {
     pub(super) world: World,
