@@ -287,3 +287,24 @@ impl Metrics {
 fn to_gauge(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn there_is_every_metric_that_an_alert_looks_at() {
+        let rules = include_str!("../../../deploy/observability/node-rules.yaml");
+        let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
+        let words = rules.split(|character| !is_part(character));
+        let named: BTreeSet<&str> = words.filter(|word| word.starts_with("gavel_node_")).collect();
+        assert!(named.len() > 5, "{named:?}");
+        let text = Metrics::new().encode(Counters::default()).unwrap();
+        for name in named {
+            let is_it = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+            assert!(text.lines().any(is_it), "there is no {name} in\n{text}");
+        }
+    }
+}

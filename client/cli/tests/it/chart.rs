@@ -132,21 +132,28 @@ fn the_schema_knows_every_value() {
 #[test]
 fn every_alert_has_its_section_in_the_runbook() {
     const RUNBOOK: &str = "https://github.com/gavel-pdp/gavel/blob/main/deploy/observability/RUNBOOK.md";
-    let rules = document("helm/gavel/files/rules.yaml");
     let runbook = read("observability/RUNBOOK.md");
-    let sections: BTreeSet<&str> = runbook.lines().filter_map(|line| line.strip_prefix("## ")).collect();
-    let tests = read("observability/rules_test.yaml");
+    let sections: BTreeSet<String> =
+        runbook.lines().filter_map(|line| line.strip_prefix("## ")).map(str::to_owned).collect();
     let mut alerts = BTreeSet::new();
-    for rule in
-        rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap())
-    {
-        let name = rule["alert"].as_str().unwrap();
-        alerts.insert(name);
-        let url = format!("{RUNBOOK}#{}", name.to_lowercase());
-        assert_eq!(rule["annotations"]["runbook_url"], url, "{name}");
-        assert!(rule["annotations"]["summary"].is_string(), "{name}");
-        assert!(["warning", "critical"].contains(&rule["labels"]["severity"].as_str().unwrap()), "{name}");
-        assert!(tests.contains(&format!("alertname=\"{name}\"")), "{name} is not tried in rules_test.yaml");
+    for (file, tests, tried) in [
+        ("helm/gavel/files/rules.yaml", "observability/rules_test.yaml", "alertname=\"NAME\""),
+        ("observability/node-rules.yaml", "observability/node-rules_test.yaml", "alertname: NAME\n"),
+    ] {
+        let (rules, tests) = (document(file), read(tests));
+        let groups = rules["groups"].as_array().unwrap().iter();
+        for rule in groups.flat_map(|group| group["rules"].as_array().unwrap()) {
+            let name = rule["alert"].as_str().unwrap();
+            alerts.insert(name.to_owned());
+            let url = format!("{RUNBOOK}#{}", name.to_lowercase());
+            assert_eq!(rule["annotations"]["runbook_url"], url, "{name}");
+            assert!(rule["annotations"]["summary"].is_string(), "{name}");
+            assert!(
+                ["warning", "critical"].contains(&rule["labels"]["severity"].as_str().unwrap()),
+                "{name}"
+            );
+            assert!(tests.contains(&tried.replace("NAME", name)), "{name} is not tried");
+        }
     }
     assert_eq!(alerts, sections);
 }

@@ -20,7 +20,12 @@ const RULES: &str = "deploy/helm/gavel/files/rules.yaml";
 const DASHBOARD: &str = "deploy/helm/gavel/files/dashboard.json";
 
 pub(crate) async fn play(scenario: &Scenario) -> anyhow::Result<()> {
-    for arguments in [["check", "rules", RULES], ["test", "rules", "deploy/observability/rules_test.yaml"]] {
+    for arguments in [
+        ["check", "rules", RULES],
+        ["test", "rules", "deploy/observability/rules_test.yaml"],
+        ["check", "rules", "deploy/observability/node-rules.yaml"],
+        ["test", "rules", "deploy/observability/node-rules_test.yaml"],
+    ] {
         promtool(&arguments, "").await?;
     }
     let folder = &scenario.folder;
