@@ -139,3 +139,6 @@ async fn begin(settings: &Settings, server: &str) -> Result<(Client, Streams), S
         Err(_) => Err(format!("no snapshot within {BEGIN:?}")),
     }
 }
+
+#[cfg(test)]
+mod tests;
