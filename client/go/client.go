@@ -106,12 +106,8 @@ func (c *Client) GetSnapshot(ctx context.Context, consistency *gavelv1.Consisten
 	return c.stub.GetSnapshot(ctx, &gavelv1.GetSnapshotRequest{Consistency: consistency})
 }
 
-// The context with the client's own deadline, unless it has one.
 func (c *Client) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, c.settings.timeout)
+	return c.settings.deadline(ctx)
 }
 
 // Connects to servers, as the config says.

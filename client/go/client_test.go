@@ -183,6 +183,22 @@ func TestDeadlines(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	// Many at a time wait for the same connection, each as long as it likes.
+	stream := client.Flows(gavelv1.AnswerDetail_ANSWER_DETAIL_VERDICT)
+	defer stream.Close()
+	began := time.Now()
+	var wait sync.WaitGroup
+	for range 10 {
+		wait.Go(func() {
+			if _, err := stream.Ask(t.Context(), flow("friend", "web", 80)); !gavel.IsUnavailable(err) {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("took %v", took)
+	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := client.CheckFlow(cancelled, flow("friend", "web", 80)); status.Code(err) != codes.Canceled {

@@ -26,8 +26,9 @@ type flowStream = grpc.BidiStreamingClient[gavelv1.StreamCheckFlowRequest, gavel
 // goroutines that ask at a time are what it is for. A stream that ends, as when its connection has come of age, is opened
 // anew, and what it did not answer is asked again.
 type Flows struct {
-	detail gavelv1.AnswerDetail
-	stub   gavelv1.PolicyDecisionClient
+	detail   gavelv1.AnswerDetail
+	stub     gavelv1.PolicyDecisionClient
+	settings settings
 
 	mu      sync.Mutex
 	current *pipe
@@ -36,12 +37,14 @@ type Flows struct {
 
 // Flows opens a stream with the first question that is asked. Close it when it is needed no more.
 func (c *Client) Flows(detail gavelv1.AnswerDetail) *Flows {
-	return &Flows{detail: detail, stub: c.stub}
+	return &Flows{detail: detail, stub: c.stub, settings: c.settings}
 }
 
-// Ask asks, and waits for the answer until the context ends. Revision is set, as if the question had been asked alone. A
+// Ask asks, and waits for the answer until the context ends, or for [WithTimeout]'s time if it has no deadline. Revision is set, as if the question had been asked alone. A
 // question that cannot be answered is a [*QuestionError]; other errors are those of the stream.
 func (f *Flows) Ask(ctx context.Context, question *gavelv1.CheckFlowRequest) (*gavelv1.CheckFlowResponse, error) {
+	ctx, cancel := f.settings.deadline(ctx)
+	defer cancel()
 	var err error
 	for range attempts {
 		var p *pipe
@@ -87,12 +90,7 @@ func (f *Flows) pipe() (*pipe, error) {
 		}
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
-	stream, err := f.stub.StreamCheckFlow(ctx)
-	if err != nil {
-		stop(err)
-		return nil, err
-	}
-	f.current = newPipe(ctx, stop, stream, f.detail)
+	f.current = newPipe(ctx, stop, f.stub, f.detail)
 	return f.current, nil
 }
 
@@ -103,7 +101,6 @@ func (e *endedError) Error() string { return e.why.Error() }
 
 // pipe is one stream.
 type pipe struct {
-	stream    flowStream
 	detail    gavelv1.AnswerDetail
 	questions chan waiting
 	done      chan struct{}
@@ -125,16 +122,23 @@ type answered struct {
 	err      error
 }
 
-func newPipe(ctx context.Context, stop context.CancelCauseFunc, stream flowStream, detail gavelv1.AnswerDetail) *pipe {
+func newPipe(ctx context.Context, stop context.CancelCauseFunc, stub gavelv1.PolicyDecisionClient, detail gavelv1.AnswerDetail) *pipe {
 	p := &pipe{
-		stream:    stream,
 		detail:    detail,
 		questions: make(chan waiting, together),
 		done:      make(chan struct{}),
 		stop:      stop,
 	}
-	go p.send(ctx)
-	go p.receive()
+	// Not by whoever asks: opening takes as long as connecting, and that one's deadline may be shorter.
+	go func() {
+		stream, err := stub.StreamCheckFlow(ctx)
+		if err != nil {
+			p.end(err)
+			return
+		}
+		go p.send(ctx, stream)
+		p.receive(stream)
+	}()
 	return p
 }
 
@@ -165,7 +169,7 @@ func (p *pipe) ask(ctx context.Context, question *gavelv1.CheckFlowRequest) (*ga
 }
 
 // Sends questions, as many in a message as have come meanwhile.
-func (p *pipe) send(ctx context.Context) {
+func (p *pipe) send(ctx context.Context, stream flowStream) {
 	for {
 		var batch []waiting
 		select {
@@ -190,7 +194,7 @@ func (p *pipe) send(ctx context.Context) {
 		p.mu.Lock()
 		p.sent = append(p.sent, batch...)
 		p.mu.Unlock()
-		if err := p.stream.Send(message); err != nil {
+		if err := stream.Send(message); err != nil {
 			// Why is what is received says.
 			return
 		}
@@ -198,9 +202,9 @@ func (p *pipe) send(ctx context.Context) {
 }
 
 // Hands answers to those who asked, in the order of their questions.
-func (p *pipe) receive() {
+func (p *pipe) receive(stream flowStream) {
 	for {
-		message, err := p.stream.Recv()
+		message, err := stream.Recv()
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				err = status.Error(codes.Unavailable, "the server ended the stream")

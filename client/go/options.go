@@ -1,6 +1,7 @@
 package gavel
 
 import (
+	"context"
 	"time"
 
 	"google.golang.org/grpc"
@@ -25,6 +26,14 @@ type settings struct {
 	tokenWithoutTLS bool
 	reload          time.Duration
 	dial            []grpc.DialOption
+}
+
+// The context with the client's own deadline, unless it has one.
+func (s *settings) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.timeout)
 }
 
 func defaults() settings {

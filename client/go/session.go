@@ -36,7 +36,7 @@ func (c *Client) Session(ctx context.Context, detail gavelv1.AnswerDetail) (*Ses
 	lasting, stop := context.WithCancel(context.Background())
 	s := &Session{
 		conn:    conn,
-		flows:   &Flows{detail: detail, stub: stub},
+		flows:   &Flows{detail: detail, stub: stub, settings: c.settings},
 		changes: make(chan *Revision, 1),
 		done:    make(chan struct{}),
 		stop:    stop,
