@@ -80,21 +80,17 @@ async fn fewest_in_flight_is_asked_first() {
     let (busy, idle) = (Fake::start("busy"), Fake::start("idle"));
     let client = client(&[&busy, &idle]).await;
     busy.behave(Behaviour::Hang);
-    let hanging = {
+    // Two, so that one of them is asked of each; that of the idle one is over before it goes on.
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..2 {
         let client = client.clone();
-        tokio::spawn(async move {
-            // Two, so that one of them is asked of each.
-            let request = pb::AdmitRequest::default;
-            tokio::join!(client.admit(request(), DEADLINE), client.admit(request(), DEADLINE))
-        })
-    };
-    while busy.asked() == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        asking.spawn(async move { client.admit(pb::AdmitRequest::default(), DEADLINE).await });
     }
+    asking.join_next().await.unwrap().unwrap().unwrap();
     let asked = busy.asked();
     assert_eq!(ask(&client, 20).await, names(&["idle"]));
     assert_eq!(busy.asked(), asked);
-    hanging.abort();
+    asking.abort_all();
 }
 
 /// Under a stream of calls one of two is killed: every call is answered, and well within its time.
