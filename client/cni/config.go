@@ -53,7 +53,9 @@ func readConfig(text []byte) (*config, error) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		if !slices.Contains(settings, key) && !slices.Contains(others, key) && !strings.HasPrefix(key, "cni.dev/") {
-			return nil, invalid("%q is no setting: there are %s", key, strings.Join(settings, ", "))
+			// With key and value, as SPEC.md wants it ("Error", code 2).
+			why := fmt.Sprintf("gavel-cni: %q is no setting, with %s: there are %s", key, keys[key], strings.Join(settings, ", "))
+			return nil, types.NewError(types.ErrUnsupportedField, why, "")
 		}
 	}
 	c := &config{Socket: defaultSocket, TimeoutSeconds: defaultTimeout, OnUnavailable: "deny"}

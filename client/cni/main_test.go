@@ -319,7 +319,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		part string
 	}{
 		{"no JSON", call{"ADD", podArgs, netns, "x"}, 6, ""},
-		{"a setting that is none", call{"ADD", podArgs, netns, configured("1.1.0", `"sockets": "/x"`, result("1.1.0"))}, 7, "socket, timeoutSeconds, onUnavailable"},
+		{"a setting that is none", call{"ADD", podArgs, netns, configured("1.1.0", `"sockets": "/x"`, result("1.1.0"))}, 2, "socket, timeoutSeconds, onUnavailable"},
 		{"a socket that is no path", call{"ADD", podArgs, netns, configured("1.1.0", `"socket": "x"`, result("1.1.0"))}, 7, "path from the root"},
 		{"no time", call{"ADD", podArgs, netns, configured("1.1.0", `"timeoutSeconds": 0`, result("1.1.0"))}, 7, "1 to 300"},
 		{"a word that is none", call{"ADD", podArgs, netns, configured("1.1.0", `"onUnavailable": "maybe"`, result("1.1.0"))}, 7, "maybe"},
